@@ -1,0 +1,58 @@
+"""Binomial checkpointing over the chain of frontier cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hcb_opt.binomial import best_split, longest_chain
+from hcb_opt.blocks import balanced_chain, turn_position
+from hcb_opt.progress import Problem, Progress
+from hcb_opt.registry import method
+from hcb_opt.reversal import Placement, spread_counts, offer_cheapest, reversal_computes
+
+MOST_REPETITIONS = 6
+
+
+@method(
+    "revolve",
+    kind="heuristic",
+    graphs="any DAG; fewest extra steps on chains of equal steps",
+    cites="Griewank and Walther 2000, Algorithm 799",
+)
+def revolve(problem: Problem, progress: Progress) -> None:
+    """Binomial checkpointing: s kept frontier cuts at a time over blocks of equal cost.
+
+    The forward is cut at narrow frontiers into L blocks that cost about the same,
+    the steps of Revolve; a snapshot is the frontier cut before a block. Several L
+    and s are tried that repeat no step more than a few times; the cheapest schedule within budget counts. One block means that
+    nothing is recomputed. On a chain of equal steps with one op per block the
+    extra steps are t(L, s), see `hcb_opt.binomial`.
+    """
+    offer_cheapest(problem, progress, _candidates(problem), "binomial schedules of the forward's blocks")
+
+
+def _candidates(problem: Problem) -> Iterator[list[int]]:
+    turn = turn_position(problem.graph)
+    weights = [op.cost for op in problem.graph.ops[:turn]]
+    for count in spread_counts(turn):
+        chain = balanced_chain(problem.graph, weights, count)
+        for snapshots in reversed(spread_counts(chain.block_count)):
+            if longest_chain(snapshots, MOST_REPETITIONS) >= chain.block_count:
+                yield reversal_computes(chain, binomial_placement(snapshots))
+
+
+def binomial_placement(snapshots: int) -> Placement:
+    """Keep cuts where Revolve takes its snapshots.
+
+    Parameters
+    ----------
+    snapshots : int
+        Cuts kept at once, the empty one before the first op included.
+    """
+
+    def place(first: int, end: int, kept: int) -> int | None:
+        # The cut at `first` is one of those that this stretch may hold.
+        free = snapshots - kept + 1
+        return first + best_split(end - first, free) if end - first > 1 and free > 1 else None
+
+    return place

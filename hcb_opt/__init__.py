@@ -1,0 +1,55 @@
+"""The cheapest way to train within a memory budget, and how far from optimal any schedule is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hcb_opt.errors import CaptureError, HcbOptError, InvalidInput
+from hcb_opt.graph import Graph, Op, OpSpec, Phase, Value, build_graph
+from hcb_opt.io import load_graph, load_schedule, save_graph, save_schedule
+from hcb_opt.replay import IllegalSchedule, Replay, replay
+from hcb_opt.result import Event, Result, Status
+from hcb_opt.schedule import Compute, Drop, Schedule, schedule_from_computes
+from hcb_opt.solve import solve_schedule
+from hcb_opt.version import __version__
+
+if TYPE_CHECKING:
+    from hcb_opt.capture import capture
+
+__all__ = [
+    "CaptureError",
+    "Compute",
+    "Drop",
+    "Event",
+    "Graph",
+    "HcbOptError",
+    "IllegalSchedule",
+    "InvalidInput",
+    "Op",
+    "OpSpec",
+    "Phase",
+    "Replay",
+    "Result",
+    "Schedule",
+    "Status",
+    "Value",
+    "__version__",
+    "build_graph",
+    "capture",
+    "load_graph",
+    "load_schedule",
+    "replay",
+    "save_graph",
+    "save_schedule",
+    "schedule_from_computes",
+    "solve_schedule",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # torch is imported only by those who capture: solving must work without it.
+    if name == "capture":
+        from hcb_opt.capture import capture
+
+        return capture
+    raise AttributeError(f"module 'hcb_opt' has no attribute {name!r}")

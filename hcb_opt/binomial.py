@@ -1,0 +1,74 @@
+"""Binomial checkpointing: what it costs to reverse a chain of equal steps, and where to split it.
+
+Griewank and Walther (2000), "Algorithm 799: revolve", ACM Transactions on
+Mathematical Software 26(1).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import comb
+
+from hcb_opt.errors import InvalidInput
+
+
+def longest_chain(snapshots: int, repetitions: int) -> int:
+    """Steps that can be reversed if each runs forward at most so many times beyond the first.
+
+    beta(s, r) = C(s + r, s); 0 for a negative number of repetitions.
+
+    Parameters
+    ----------
+    snapshots : int
+        States held at once, the initial one included.
+    repetitions : int
+    """
+    return comb(snapshots + repetitions, snapshots) if repetitions >= 0 else 0
+
+
+def extra_forward_steps(steps: int, snapshots: int) -> int:
+    """Fewest forward steps, beside the one that each step is reversed from.
+
+    t(n, s) = r n - beta(s + 1, r - 1) with the r for which
+    beta(s, r - 1) < n <= beta(s, r).
+
+    Parameters
+    ----------
+    steps : int
+        Length n of the chain, at least 1.
+    snapshots : int
+        States s held at once, the initial one included, at least 1.
+
+    Raises
+    ------
+    InvalidInput
+        If either is below 1.
+    """
+    if steps < 1:
+        raise InvalidInput(f"steps {steps!r}", "a chain has at least one step", "give at least 1")
+    if snapshots < 1:
+        raise InvalidInput(f"snapshots {snapshots!r}", "the initial state must be held", "give at least 1")
+    repetitions = 0
+    while longest_chain(snapshots, repetitions) < steps:
+        repetitions += 1
+    return repetitions * steps - longest_chain(snapshots + 1, repetitions - 1)
+
+
+@cache
+def best_split(steps: int, snapshots: int) -> int:
+    """Where to place the next snapshot: the k that attains t(n, s).
+
+    t(n, s) = min_k k + t(n - k, s - 1) + t(k, s), 1 <= k < n; the smallest
+    such k.
+
+    Parameters
+    ----------
+    steps : int
+        Length n of the chain, at least 2.
+    snapshots : int
+        As in `extra_forward_steps`, at least 2.
+    """
+    return min(
+        range(1, steps),
+        key=lambda k: k + extra_forward_steps(steps - k, snapshots - 1) + extra_forward_steps(k, snapshots),
+    )

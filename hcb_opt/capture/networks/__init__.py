@@ -1,0 +1,1 @@
+"""The network architectures of the built-in zoo."""

@@ -1,0 +1,163 @@
+"""All that the capture uses of torch's private interfaces, for torch 2.11 to 2.13."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.fx
+from torch._dispatch.python import enable_python_dispatcher
+from torch._guards import detect_fake_mode
+from torch._subclasses import fake_tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode
+from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
+from torch.nn.utils.stateless import _reparametrize_module
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+from torch.utils.flop_counter import flop_registry
+
+__all__ = [
+    "elementary_recurrence",
+    "existing_fake_mode",
+    "fake_tensors",
+    "flop_registry",
+    "has_alias_schema",
+    "is_seeded",
+    "recorded_names",
+    "storage_key",
+    "swapped_tensors",
+    "to_fake",
+    "trace_functional",
+    "tree_flatten",
+    "tree_leaves",
+    "tree_unflatten",
+]
+
+# Their schemas declare no alias, yet the result is a view of the first argument.
+_UNDECLARED_VIEWS = ("aten::_unsafe_view", "aten::_reshape_alias")
+
+
+def fake_tensors() -> FakeTensorMode:
+    """A context in which tensors have shapes and no data; real ones may be read in it."""
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def existing_fake_mode(tensors: Sequence[torch.Tensor]) -> FakeTensorMode | None:
+    """The mode of those among the tensors that are fake already, if any."""
+    mode: FakeTensorMode | None = detect_fake_mode(list(tensors))
+    return mode
+
+
+def to_fake(mode: FakeTensorMode, tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same layout without data; a meta tensor becomes a CPU one.
+
+    Two tensors that share storage share it afterwards, too.
+    """
+    if isinstance(tensor, FakeTensor):
+        return tensor
+    if tensor.device.type != "meta":
+        return mode.from_tensor(tensor, static_shapes=True)
+    with mode:
+        fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+    return fake.requires_grad_(tensor.requires_grad)
+
+
+@contextmanager
+def swapped_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> Iterator[None]:
+    """The module with other parameters and buffers, under all names of tied ones."""
+    with _reparametrize_module(module, tensors, tie_weights=True):
+        yield
+
+
+@contextmanager
+def elementary_recurrence() -> Iterator[None]:
+    """Inside, nn.LSTM and nn.GRU on a CPU are traced as what they are made of.
+
+    The backward of their fused oneDNN kernel reads a workspace that no op
+    returns, so it cannot be run op by op.
+    """
+    enabled = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(enabled)
+
+
+def trace_functional(
+    function: Callable[[Sequence[torch.Tensor]], list[torch.Tensor | None]],
+    arguments: list[torch.Tensor],
+    mode: FakeTensorMode,
+) -> torch.fx.GraphModule:
+    """The ATen graph of a function that computes and differentiates, without in-place ops.
+
+    The Python dispatcher is what makes batch-norm return its running statistics:
+    without it, ``native_batch_norm`` writes to them although its schema says
+    nothing of it.
+
+    Parameters
+    ----------
+    function : callable
+        From tensors to tensors; may write to its arguments.
+    arguments : list of torch.Tensor
+        Fake tensors of ``mode``.
+    mode : FakeTensorMode
+
+    Returns
+    -------
+    torch.fx.GraphModule
+        An output that is an argument is that argument as the function leaves it;
+        the placeholder itself if the function does not write to it.
+    """
+
+    def functional(*plain: torch.Tensor) -> list[torch.Tensor | None]:
+        above = torch._C.DispatchKeySet(torch._C.DispatchKey.Functionalize)
+        with torch._C._ExcludeDispatchKeyGuard(above), FunctionalTensorMode():
+            wrapped = [FunctionalTensor.to_functional(each) for each in plain]
+            return [_from_functional(each) for each in function(wrapped)]
+
+    with mode, enable_python_dispatcher(), _unlogged():
+        return make_fx(functional, _allow_non_fake_inputs=True)(*arguments)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Inside, a failing fake kernel raises its error without logging it as well."""
+    logger = logging.getLogger(fake_tensor.__name__)
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+
+
+def _from_functional(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    if not isinstance(tensor, FunctionalTensor):
+        return tensor
+    torch._sync(tensor)  # type: ignore[attr-defined]
+    plain: torch.Tensor = torch._from_functional_tensor(tensor.elem)
+    return plain
+
+
+def recorded_names() -> Iterator[str]:
+    """Names of the nodes that the trace under way has recorded."""
+    mode = get_proxy_mode()
+    assert mode is not None, "called outside a trace"
+    return (node.name for node in mode.tracer.graph.nodes)
+
+
+def storage_key(tensor: torch.Tensor) -> int:
+    """Identity of the tensor's storage, while it lives."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def has_alias_schema(op: torch._ops.OpOverload) -> bool:
+    """Whether the op only gives another view of its first argument."""
+    return op.is_view or op._schema.name in _UNDECLARED_VIEWS
+
+
+def is_seeded(op: torch._ops.OpOverload) -> bool:
+    """Whether the op draws from a random-number generator."""
+    return torch.Tag.nondeterministic_seeded in op.tags

@@ -1,0 +1,7 @@
+"""The command ``capture``."""
+
+from __future__ import annotations
+
+
+def add_commands(commands):
+    pass

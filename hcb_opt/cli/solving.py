@@ -1,0 +1,153 @@
+"""The commands ``solve`` and ``check``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hcb_opt.cli.parsing import DONE, NO_SCHEDULE, REFUSED, add_command, add_limits
+
+if TYPE_CHECKING:
+    from hcb_opt.cli.parsing import Commands
+    from hcb_opt.graph import Graph
+
+BUDGET_HELP = "bytes, a size (8GiB), or a share of the store-all peak (0.6 or 60%%)"
+
+
+def add_commands(commands: Commands) -> None:
+    """Add ``solve`` and ``check``."""
+    solve = add_command(
+        commands,
+        "solve",
+        _solve,
+        "find a cheap schedule within a memory budget, with a proven lower bound",
+        "hcb-opt solve gpt2.json --budget 0.6 -o schedule.json",
+    )
+    solve.add_argument("graph", metavar="GRAPH", help="our JSON, or a published Checkmate or Moccasin instance")
+    solve.add_argument("--budget", required=True, metavar="B", help=BUDGET_HELP)
+    solve.add_argument("--method", default="auto", metavar="NAME", help="see hcb-opt methods (default: auto)")
+    solve.add_argument("--order", default="fixed", metavar="ORDER", help="fixed: first computes in the graph's order")
+    solve.add_argument("--gap", type=float, default=0.0, metavar="SHARE", help="stop at this gap (default: 0)")
+    add_limits(solve)
+    solve.add_argument("--total", action="store_true", help="count persistent bytes into budget and peak")
+    solve.add_argument("-o", "--output", metavar="FILE", help="write the schedule here")
+    solve.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+    check = add_command(
+        commands,
+        "check",
+        _check,
+        "replay a schedule: legal or not, its peak and cost",
+        "hcb-opt check gpt2.json schedule.json --budget 0.6",
+    )
+    check.add_argument("graph", metavar="GRAPH", help="the graph that was solved")
+    check.add_argument("schedule", metavar="SCHEDULE", help="as written by hcb-opt solve -o")
+    check.add_argument("--budget", metavar="B", help=BUDGET_HELP)
+    check.add_argument("--total", action="store_true", help="count persistent bytes into budget and peak")
+
+
+def _solve(arguments: argparse.Namespace) -> int:
+    from hcb_opt.certificate import result_to_json
+    from hcb_opt.cli.live import LiveLine
+    from hcb_opt.files import require_writable
+    from hcb_opt.io import load_graph, save_schedule
+    from hcb_opt.result import Status
+    from hcb_opt.solve import solve_schedule
+
+    if arguments.output:
+        require_writable(arguments.output)
+    graph = load_graph(arguments.graph)
+    with LiveLine(sys.stderr, graph.base_cost) as live:
+        result = solve_schedule(
+            _counting_persistent(graph) if arguments.total else graph,
+            arguments.budget,
+            method=arguments.method,
+            order=arguments.order,
+            time_limit=arguments.time_limit,
+            gap=arguments.gap,
+            seed=arguments.seed,
+            workers=arguments.workers,
+            on_event=live.show,
+        )
+    certificate = result_to_json(result, graph, arguments.total)
+    if result.schedule is not None and arguments.output:
+        save_schedule(result.schedule, graph, arguments.output, certificate)
+    if arguments.json:
+        print(json.dumps(certificate, allow_nan=False))
+    else:
+        print(_report(certificate, arguments.output))
+    return {Status.INFEASIBLE: REFUSED, Status.NO_SCHEDULE: NO_SCHEDULE}.get(result.status, DONE)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from hcb_opt.budget import format_bytes, parse_budget
+    from hcb_opt.io import load_graph, load_schedule
+    from hcb_opt.replay import IllegalSchedule, replay
+    from hcb_opt.result import relative_gap
+
+    graph = load_graph(arguments.graph)
+    schedule = load_schedule(arguments.schedule, graph)
+    if arguments.total:
+        graph = _counting_persistent(graph)
+    budget_bytes = None
+    if arguments.budget is not None:
+        budget_bytes = parse_budget(arguments.budget, graph.store_all_peak_bytes)
+    try:
+        judged = replay(graph, schedule)
+    except IllegalSchedule as error:
+        print(f"illegal at step {error.step}: {error.reason}")
+        return REFUSED
+    computes = sum(judged.compute_counts)
+    order = "the graph's order" if judged.fixed_order else "another order"
+    print(f"legal: {computes} computes, {computes - len(graph.ops)} of them repeated; first computes in {order}")
+    print(f"peak   {judged.peak_bytes} bytes ({format_bytes(judged.peak_bytes)}) at step {judged.peak_step}")
+    overhead = relative_gap(judged.cost, graph.base_cost)
+    print(f"cost   {judged.cost} {graph.cost_unit}, overhead {_percent(overhead)}")
+    if budget_bytes is None:
+        return DONE
+    excess = judged.peak_bytes - budget_bytes
+    print(f"budget {budget_bytes} bytes: {f'exceeded by {excess} bytes' if excess > 0 else 'kept'}")
+    return REFUSED if excess > 0 else DONE
+
+
+def _counting_persistent(graph: Graph) -> Graph:
+    """The graph with its persistent bytes counted at every op, as if they were workspace."""
+    held = graph.persistent_bytes
+    return replace(graph, ops=tuple(replace(op, workspace_bytes=op.workspace_bytes + held) for op in graph.ops))
+
+
+def _report(certificate: dict[str, Any], output: str | None) -> str:
+    """A certificate in words; figures that are null are left out."""
+    from hcb_opt.budget import format_bytes
+
+    unit = certificate["cost_unit"]
+    share = certificate["budget_bytes"] / max(1, certificate["store_all_peak_bytes"])
+    lines = [
+        f"{certificate['graph']}: {certificate['status']} by {certificate['method']} in {certificate['seconds']:.2f} s",
+        f"size         {certificate['ops']} ops, {certificate['values']} values",
+        f"budget       {format_bytes(certificate['budget_bytes'])}, {_percent(share)} of the store-all peak",
+    ]
+    if certificate["cost"] is not None:
+        lines += [
+            f"peak         {format_bytes(certificate['peak_bytes'])}",
+            f"cost         {certificate['cost']} {unit}, overhead {_percent(certificate['overhead'])}",
+        ]
+    if certificate["lower_bound"] is not None:
+        gap = "" if certificate["gap"] is None else f", gap {_percent(certificate['gap'])}"
+        lines.append(f"lower bound  {certificate['lower_bound']} {unit} ({certificate['claim']}){gap}")
+    held = certificate["persistent_bytes"]
+    if held:
+        counted = "counted above, as workspace" if certificate["total"] else "not counted above"
+        lines.append(f"persistent   {format_bytes(held)}, {counted}")
+    if certificate["reason"]:
+        lines.append(f"reason       {certificate['reason']}")
+    if certificate["cost"] is not None and output:
+        lines.append(f"schedule     {output}")
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{100 * share:.3f} %"

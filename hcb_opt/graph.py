@@ -1,0 +1,302 @@
+"""The training step as a graph of ops and values, in a fixed topological order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from hcb_opt.errors import InvalidInput
+
+
+class Phase(StrEnum):
+    """Which half of the training step an op belongs to."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One storage written by one op.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the graph's values.
+    size_bytes : int
+        Bytes of the whole storage, views included.
+    producer : int
+        Position of the op that writes it.
+    """
+
+    name: str
+    size_bytes: int
+    producer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One computation.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the graph's ops.
+    cost : int
+        Cost of one execution, in the graph's ``cost_unit``.
+    inputs, outputs : tuple of int
+        Positions of the values it reads and writes. Parameters and batch are
+        persistent and are no values.
+    workspace_bytes : int
+        Scratch memory held only while the op runs.
+    phase : Phase
+        Forward or backward.
+    seeded : bool
+        Draws random numbers: a recompute must replay its generator state.
+    mutates : bool
+        Writes to a persistent tensor: an executor must apply that write once.
+    """
+
+    name: str
+    cost: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    workspace_bytes: int = 0
+    phase: Phase = Phase.FORWARD
+    seeded: bool = False
+    mutates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpSpec:
+    """An op described by the names of its values, as in the JSON form.
+
+    Attributes
+    ----------
+    name, cost, workspace_bytes, phase, seeded, mutates
+        As in `Op`.
+    inputs : tuple of str
+        Names of the values it reads.
+    outputs : tuple of (str, int)
+        Name and size in bytes of each value it writes.
+    """
+
+    name: str
+    cost: int
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[tuple[str, int], ...] = ()
+    workspace_bytes: int = 0
+    phase: Phase = Phase.FORWARD
+    seeded: bool = False
+    mutates: bool = False
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Ops in topological order, and the values they exchange.
+
+    Attributes
+    ----------
+    ops : tuple of Op
+        In the fixed order: an op reads only what earlier ops write.
+    values : tuple of Value
+        In the order of their producers.
+    outputs : tuple of int
+        Values that must be resident at the end, such as parameter gradients.
+    persistent_bytes : int
+        Parameters, buffers and batch: resident throughout, never dropped.
+    cost_unit : str
+        Unit of the ops' costs: ``ns``, ``flop``, ``byte`` or the instance's own.
+    name : str
+        A label for tables and plots.
+    facts : mapping of str to str or int
+        Where the graph came from (library versions, device, batch size).
+
+    Raises
+    ------
+    InvalidInput
+        If a name repeats, an input is produced late or never, or a number is
+        negative or no integer; the message names the op and field.
+    """
+
+    ops: tuple[Op, ...]
+    values: tuple[Value, ...]
+    outputs: tuple[int, ...] = ()
+    persistent_bytes: int = 0
+    cost_unit: str = "unit"
+    name: str = "graph"
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For each value, the positions of the ops that read it, ascending."""
+        readers: list[list[int]] = [[] for _ in self.values]
+        for position, op in enumerate(self.ops):
+            for value in op.inputs:
+                readers[value].append(position)
+        return tuple(tuple(each) for each in readers)
+
+    @cached_property
+    def required(self) -> frozenset[int]:
+        """The outputs, as a set."""
+        return frozenset(self.outputs)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of each value."""
+        return tuple(value.size_bytes for value in self.values)
+
+    @cached_property
+    def last_needed(self) -> tuple[int, ...]:
+        """For each value, the last position of the fixed order that needs it.
+
+        The number of ops if it must stay to the end; its producer's own
+        position if nothing reads it.
+        """
+        return tuple(
+            len(self.ops) if value in self.required else max(readers, default=self.values[value].producer)
+            for value, readers in enumerate(self.consumers)
+        )
+
+    @cached_property
+    def workset_bytes(self) -> tuple[int, ...]:
+        """Bytes each op cannot run without: its inputs, outputs and workspace."""
+        return tuple(
+            op.workspace_bytes + sum(self.sizes[value] for value in {*op.inputs, *op.outputs})
+            for op in self.ops
+        )
+
+    @cached_property
+    def base_cost(self) -> int:
+        """Cost of computing every op once."""
+        return sum(op.cost for op in self.ops)
+
+    @cached_property
+    def store_all_profile_bytes(self) -> tuple[int, ...]:
+        """Resident bytes while each op of the fixed order runs, nothing recomputed.
+
+        Each value is freed after its last use; outputs stay.
+        """
+        profile = []
+        resident = 0
+        dying: list[list[int]] = [[] for _ in range(len(self.ops) + 1)]
+        for value, position in enumerate(self.last_needed):
+            dying[position].append(value)
+        for position, op in enumerate(self.ops):
+            resident += sum(self.sizes[value] for value in op.outputs)
+            profile.append(resident + op.workspace_bytes)
+            resident -= sum(self.sizes[value] for value in dying[position])
+        return tuple(profile)
+
+    @cached_property
+    def store_all_peak_bytes(self) -> int:
+        """Peak of the schedule that recomputes nothing, in bytes."""
+        return max(self.store_all_profile_bytes, default=0)
+
+
+def build_graph(
+    specs: Iterable[OpSpec],
+    outputs: Iterable[str] = (),
+    *,
+    persistent_bytes: int = 0,
+    cost_unit: str = "unit",
+    name: str = "graph",
+    facts: Mapping[str, str | int] | None = None,
+) -> Graph:
+    """Make a Graph from ops that name the values they read and write.
+
+    Parameters
+    ----------
+    specs : iterable of OpSpec
+        In topological order.
+    outputs : iterable of str
+        Names of the values that must be resident at the end.
+    persistent_bytes, cost_unit, name, facts
+        As in `Graph`.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is unknown, written twice, or read before it is written.
+    """
+    specs = tuple(specs)
+    index: dict[str, int] = {}
+    values: list[Value] = []
+    for position, spec in enumerate(specs):
+        for value_name, size_bytes in spec.outputs:
+            if value_name in index:
+                raise InvalidInput(f"ops[{position}] '{spec.name}'.outputs", f"value '{value_name}' is written twice", "give every value one producer and its own name")
+            index[value_name] = len(values)
+            values.append(Value(value_name, size_bytes, position))
+
+    def lookup(value_name: str, where: str) -> int:
+        if value_name not in index:
+            raise InvalidInput(where, f"no op writes value '{value_name}'", "add its producer or remove the reference")
+        return index[value_name]
+
+    ops = tuple(
+        Op(
+            spec.name,
+            spec.cost,
+            tuple(lookup(each, f"ops[{position}] '{spec.name}'.inputs") for each in spec.inputs),
+            tuple(index[each] for each, _ in spec.outputs),
+            spec.workspace_bytes,
+            spec.phase,
+            spec.seeded,
+            spec.mutates,
+        )
+        for position, spec in enumerate(specs)
+    )
+    required = tuple(lookup(each, "outputs") for each in outputs)
+    return Graph(ops, tuple(values), required, persistent_bytes, cost_unit, name, dict(facts or {}))
+
+
+def _validate(graph: Graph) -> None:
+    if not graph.ops:
+        raise InvalidInput("ops", "the graph has no ops", "give at least one op")
+    _require_distinct([op.name for op in graph.ops], "ops", "op")
+    _require_distinct([value.name for value in graph.values], "values", "value")
+    for where, number in _numbers(graph):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise InvalidInput(where, f"{number!r} is not a whole number >= 0", "sizes and costs are integers")
+    for position, op in enumerate(graph.ops):
+        where = f"ops[{position}] '{op.name}'"
+        if len(set(op.inputs)) < len(op.inputs):
+            raise InvalidInput(f"{where}.inputs", "a value is listed twice", "list each input once")
+        for value in op.inputs:
+            producer = graph.values[value].producer
+            if producer >= position:
+                raise InvalidInput(
+                    f"{where}.inputs",
+                    f"value '{graph.values[value].name}' is written by op '{graph.ops[producer].name}', which does not come before",
+                    "order the ops so that producers come first; a cycle has no such order",
+                )
+        for value in op.outputs:
+            if graph.values[value].producer != position:
+                raise InvalidInput(f"{where}.outputs", f"value '{graph.values[value].name}' names another producer", "give every value one producer")
+    if sum(len(op.outputs) for op in graph.ops) != len(graph.values):
+        raise InvalidInput("values", "a value is no op's output", "list every value once, with its producer")
+    if len(set(graph.outputs)) < len(graph.outputs):
+        raise InvalidInput("outputs", "a value is listed twice", "list each output once")
+
+
+def _numbers(graph: Graph) -> Iterable[tuple[str, object]]:
+    yield "persistent_bytes", graph.persistent_bytes
+    for position, op in enumerate(graph.ops):
+        yield f"ops[{position}] '{op.name}'.cost", op.cost
+        yield f"ops[{position}] '{op.name}'.workspace_bytes", op.workspace_bytes
+    for value in graph.values:
+        yield f"value '{value.name}'.size_bytes", value.size_bytes
+
+
+def _require_distinct(names: list[str], where: str, what: str) -> None:
+    seen: set[str] = set()
+    for position, name in enumerate(names):
+        if name in seen:
+            raise InvalidInput(f"{where}[{position}].name", f"{what} name '{name}' is used twice", "names must be unique")
+        seen.add(name)

@@ -1,0 +1,232 @@
+"""The built-in model zoo: training steps of well-known architectures, captured on demand.
+
+Every model is built on fake tensors, so that its size costs no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from hcb_opt.errors import InvalidInput
+from hcb_opt.graph import Graph
+
+if TYPE_CHECKING:
+    import torch
+
+FlagValue = int | float
+Step = tuple["torch.nn.Module", "Callable[[Any, Any], torch.Tensor]", Any]
+
+_HELP = {
+    "layers": "layers, or transformer blocks",
+    "width": "features of the hidden layers; for unet, channels of its first level",
+    "heads": "attention heads",
+    "vocabulary": "tokens of the vocabulary",
+    "sequence": "tokens per example",
+    "batch": "examples per step",
+    "classes": "output classes",
+    "levels": "down- and upsampling levels",
+    "image": "height and width of the images, in pixels",
+    "channels": "channels of the images",
+    "steps": "time steps",
+    "dropout": "probability of every dropout",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A size that the user may choose.
+
+    Attributes
+    ----------
+    name, help : str
+    default : int or float
+        Its type is the flag's.
+    """
+
+    name: str
+    default: FlagValue
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of the zoo.
+
+    Attributes
+    ----------
+    name, summary : str
+    flags : mapping of str to Flag
+    build : callable
+        Takes the flags by keyword and returns ``(model, loss_fn, batch)``.
+    """
+
+    name: str
+    summary: str
+    flags: Mapping[str, Flag]
+    build: Callable[..., Step]
+
+    def capture(self, *, cost: str = "roofline:h200", **flags: FlagValue) -> Graph:
+        """Capture one training step of the model; see `hcb_opt.capture.capture`.
+
+        Parameters
+        ----------
+        cost : str
+        **flags : int or float
+            Those of ``flags``; the rest keep their defaults.
+
+        Raises
+        ------
+        InvalidInput
+            If a flag is unknown, not a number of its type, or out of range.
+        """
+        from hcb_opt.capture import capture
+        from hcb_opt.capture.torch_shim import fake_tensors
+
+        chosen = {name: self._checked(name, value) for name, value in flags.items()}
+        with fake_tensors():
+            model, loss_fn, batch = self.build(**chosen)
+        return capture(model, loss_fn, batch, cost=cost, name=self.name)
+
+    def _checked(self, name: str, value: FlagValue) -> FlagValue:
+        where = f"{self.name} flag '{name}'"
+        if name not in self.flags:
+            raise InvalidInput(where, "unknown", f"use one of {', '.join(self.flags)}")
+        if isinstance(self.flags[name].default, float):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+                raise InvalidInput(where, f"{value!r} is no probability", "give a number in [0, 1)")
+        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InvalidInput(where, f"{value!r} is no whole number >= 1", "give a positive integer")
+        return value
+
+
+_ZOO: dict[str, Model] = {}
+
+
+def zoo() -> Mapping[str, Model]:
+    """The models by name."""
+    return dict(_ZOO)
+
+
+def _register(build: Callable[..., Step]) -> Callable[..., Step]:
+    """Add a builder: its name, the first line of its docstring and its defaults make a `Model`."""
+    flags = {name: Flag(name, each.default, _HELP[name]) for name, each in signature(build).parameters.items()}
+    summary = (build.__doc__ or "").strip().splitlines()[0]
+    _ZOO[build.__name__] = Model(build.__name__, summary, flags, build)
+    return build
+
+
+def _require_multiple(where: str, number: int, divisor: int) -> None:
+    if number % divisor:
+        raise InvalidInput(where, f"{number} is not a multiple of {divisor}", "choose one that is")
+
+
+def _classification_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Mean cross-entropy; the classes are the second dimension of the scores."""
+    from torch.nn.functional import cross_entropy
+
+    examples, targets = batch
+    return cross_entropy(model(examples), targets)
+
+
+def _token_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Mean cross-entropy over all tokens; the classes are the last dimension."""
+    from torch.nn.functional import cross_entropy
+
+    tokens, targets = batch
+    return cross_entropy(model(tokens).flatten(0, 1), targets.flatten())
+
+
+@_register
+def mlp(layers: int = 16, width: int = 512, classes: int = 10, batch: int = 4096) -> Step:
+    """Multilayer perceptron with ReLU."""
+    import torch
+    from torch import nn
+
+    hidden = [each for _ in range(layers - 1) for each in (nn.Linear(width, width), nn.ReLU())]
+    model = nn.Sequential(*hidden, nn.Linear(width, classes))
+    return model, _classification_loss, (torch.randn(batch, width), torch.randint(0, classes, (batch,)))
+
+
+@_register
+def gpt2(
+    layers: int = 12,
+    width: int = 768,
+    heads: int = 12,
+    vocabulary: int = 50257,
+    sequence: int = 512,
+    batch: int = 8,
+    dropout: float = 0.0,
+) -> Step:
+    """GPT-2, decoder-only transformer with tied embeddings (Radford et al. 2019)."""
+    from hcb_opt.capture.networks.transformer import Gpt2, token_batch
+
+    _require_multiple("gpt2 flag 'width'", width, heads)
+    model = Gpt2(layers, width, heads, vocabulary, sequence, dropout)
+    return model, _token_loss, token_batch(batch, sequence, vocabulary)
+
+
+@_register
+def bert(
+    layers: int = 12,
+    width: int = 768,
+    heads: int = 12,
+    vocabulary: int = 30522,
+    sequence: int = 512,
+    batch: int = 8,
+    dropout: float = 0.0,
+) -> Step:
+    """BERT, encoder-only transformer with its masked-language-model head (Devlin et al. 2019)."""
+    from hcb_opt.capture.networks.transformer import Bert, token_batch
+
+    _require_multiple("bert flag 'width'", width, heads)
+    model = Bert(layers, width, heads, vocabulary, sequence, dropout)
+    return model, _token_loss, token_batch(batch, sequence, vocabulary)
+
+
+@_register
+def resnet50(image: int = 224, classes: int = 1000, batch: int = 32) -> Step:
+    """ResNet-50 with bottleneck blocks and batch norm (He et al. 2016)."""
+    import torch
+
+    from hcb_opt.capture.networks.convolutional import ResNet50
+
+    images, targets = torch.randn(batch, 3, image, image), torch.randint(0, classes, (batch,))
+    return ResNet50(classes), _classification_loss, (images, targets)
+
+
+@_register
+def unet(
+    levels: int = 4,
+    width: int = 64,
+    image: int = 256,
+    channels: int = 3,
+    classes: int = 2,
+    batch: int = 8,
+) -> Step:
+    """U-Net with padded convolutions and batch norm (after Ronneberger et al. 2015)."""
+    import torch
+
+    from hcb_opt.capture.networks.convolutional import UNet
+
+    _require_multiple("unet flag 'image'", image, 2**levels)
+    images, targets = torch.randn(batch, channels, image, image), torch.randint(0, classes, (batch, image, image))
+    return UNet(levels, width, channels, classes), _classification_loss, (images, targets)
+
+
+@_register
+def lstm(
+    layers: int = 2,
+    steps: int = 32,
+    width: int = 512,
+    vocabulary: int = 256,
+    batch: int = 64,
+    dropout: float = 0.0,
+) -> Step:
+    """Byte-level language model of stacked LSTM cells, unrolled in time (Hochreiter and Schmidhuber 1997)."""
+    from hcb_opt.capture.networks.recurrent import Lstm
+    from hcb_opt.capture.networks.transformer import token_batch
+
+    return Lstm(layers, width, vocabulary, dropout), _token_loss, token_batch(batch, steps, vocabulary)

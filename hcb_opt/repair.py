@@ -1,0 +1,190 @@
+"""Local search on a sequence of computes: make it fit the budget, then make it cheap."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcb_opt.graph import Graph
+from hcb_opt.lifetimes import Lifetimes, lifetimes
+from hcb_opt.realise import missing_ancestors
+
+_TRIED_ALONE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Eviction:
+    """Drop a value after one use and compute it again right before the next."""
+
+    value: int
+    before: int
+    after: int
+    rate: float
+
+
+def make_fit(graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callable[[], bool]) -> list[int] | None:
+    """Evict and recompute until no step exceeds the budget.
+
+    At the worst step each held value that the step does not touch may be
+    dropped and computed again right before its next use. Those with the least
+    added cost per byte of excess removed go, as many as the excess needs; if
+    that does not help, the best few are tried one by one.
+
+    Parameters
+    ----------
+    graph : Graph
+    order : sequence of int
+        Positions of ops, recomputes included, inputs always computed before.
+    budget_bytes : int
+    stop : callable
+        Asked between moves; True ends the search.
+
+    Returns
+    -------
+    list of int or None
+        A sequence that fits; None if the search ends without one.
+    """
+    order = list(order)
+    state = lifetimes(graph, order)
+    while True:
+        excess = state.excess_bytes(budget_bytes)
+        total = int(excess.sum())
+        if not total:
+            return order
+        if stop():
+            return None
+        moved = _best_move(graph, order, state, excess, total, budget_bytes)
+        if moved is None:
+            return None
+        order, state = moved
+
+
+def _best_move(
+    graph: Graph, order: list[int], state: Lifetimes, excess: NDArray[np.int64], total: int, budget_bytes: int
+) -> tuple[list[int], Lifetimes] | None:
+    """The first set of evictions that lowers the total excess, together if possible, else alone."""
+    worst = int(excess.argmax())
+    evictions = sorted(_evictions(graph, order, state, excess, worst), key=lambda each: (each.rate, each.value))
+    together: list[_Eviction] = []
+    freed_bytes = 0
+    for eviction in evictions:
+        together.append(eviction)
+        freed_bytes += graph.sizes[eviction.value]
+        if freed_bytes >= excess[worst]:
+            break
+    best: tuple[float, list[int], Lifetimes] | None = None
+    for chosen in ([together] if len(together) > 1 else []) + [[each] for each in evictions[:_TRIED_ALONE]]:
+        candidate = _evict(graph, order, state, chosen)
+        after = lifetimes(graph, candidate)
+        left = int(after.excess_bytes(budget_bytes).sum())
+        if left >= total:
+            continue
+        if len(chosen) > 1:
+            return candidate, after
+        rate = (_cost(graph, candidate) - _cost(graph, order) + 1) / (total - left)
+        if best is None or rate < best[0]:
+            best = rate, candidate, after
+    return None if best is None else best[1:]
+
+
+def _evictions(graph: Graph, order: list[int], state: Lifetimes, excess: NDArray[np.int64], worst: int) -> Iterable[_Eviction]:
+    """Every eviction that relieves the worst step, rated by cost per byte of excess removed."""
+    op = graph.ops[order[worst]]
+    touched = {*op.inputs, *op.outputs}
+    relieved = np.concatenate(([0], np.cumsum(excess > 0)))
+    for copy in np.flatnonzero((state.starts < worst) & (state.ends > worst)):
+        value = int(state.values[copy])
+        if value in touched or not graph.sizes[value]:
+            continue
+        steps = state.steps[copy]
+        before, after = steps[bisect_left(steps, worst) - 1], steps[bisect_right(steps, worst)]
+        available = state.resident(after, len(graph.values))
+        available[value] = False
+        cost = _cost(graph, missing_ancestors(graph, [value], available))
+        gain = int(relieved[after] - relieved[before + 1]) * graph.sizes[value]
+        yield _Eviction(value, before, after, (cost + 1) / max(1, gain))
+
+
+def _evict(graph: Graph, order: list[int], state: Lifetimes, evictions: list[_Eviction]) -> list[int]:
+    """The sequence with these values dropped, and computed again before their next uses."""
+    candidate: list[int] = []
+    done = 0
+    for after in sorted({each.after for each in evictions}):
+        available = state.resident(after, len(graph.values))
+        for each in evictions:
+            if each.before < after <= each.after:
+                available[each.value] = False
+        again = missing_ancestors(graph, [each.value for each in evictions if each.after == after], available)
+        candidate += [*order[done:after], *again]
+        done = after
+    return candidate + order[done:]
+
+
+def remove_needless(graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callable[[], bool]) -> list[int]:
+    """Leave out recomputes, dearest first, as long as the sequence fits.
+
+    Parameters
+    ----------
+    graph : Graph
+    order : sequence of int
+        A sequence that fits the budget.
+    budget_bytes : int
+    stop : callable
+        Asked between moves; True ends the search.
+
+    Returns
+    -------
+    list of int
+        A sequence that fits, no dearer.
+    """
+    order = list(order)
+    while not stop():
+        shorter = _without_one(graph, order, budget_bytes)
+        if shorter is None:
+            break
+        order = shorter
+    return order
+
+
+def _without_one(graph: Graph, order: list[int], budget_bytes: int) -> list[int] | None:
+    """The sequence without its dearest recompute that is not needed to fit."""
+    state = lifetimes(graph, order)
+    copy_at = {(int(start), int(value)): copy for copy, (start, value) in enumerate(zip(state.starts, state.values, strict=True))}
+    previous: dict[int, int] = {}
+    repeats: list[tuple[int, int, list[tuple[int, int]]]] = []
+    for step, position in enumerate(order):
+        outputs = graph.ops[position].outputs
+        if position in previous:
+            holes = []
+            for value in outputs:
+                if len(state.steps[copy_at[step, value]]) > 1:
+                    holes.append((int(state.ends[copy_at[previous[position], value]]), graph.sizes[value]))
+            repeats.append((-graph.ops[position].cost, step, holes))
+        previous[position] = step
+    for _, step, holes in sorted(repeats):
+        if _holes_fit(state, step, holes, budget_bytes):
+            return order[:step] + order[step + 1 :]
+    return None
+
+
+def _holes_fit(state: Lifetimes, step: int, holes: list[tuple[int, int]], budget_bytes: int) -> bool:
+    """Whether the former copies can be held from their last uses until the step.
+
+    Inputs that would be dropped earlier are still counted, so a yes is certain.
+    """
+    held_bytes = sum(size_bytes for _, size_bytes in holes)
+    until = step
+    for end, size_bytes in sorted(holes, reverse=True):
+        if end + 1 < until and int(state.profile_bytes[end + 1 : until].max()) + held_bytes > budget_bytes:
+            return False
+        until = end + 1
+        held_bytes -= size_bytes
+    return True
+
+
+def _cost(graph: Graph, ops: Iterable[int]) -> int:
+    return sum(graph.ops[op].cost for op in ops)

@@ -1,0 +1,75 @@
+"""What to compute and what to drop, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hcb_opt.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Run the op at this position of the graph; its outputs become resident."""
+
+    op: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Release this value's storage."""
+
+    value: int
+
+
+Action = Compute | Drop
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A sequence of actions, judged only by `hcb_opt.replay`."""
+
+    actions: tuple[Action, ...]
+
+    @property
+    def computes(self) -> tuple[int, ...]:
+        """The ops in the order in which they run, recomputes included."""
+        return tuple(action.op for action in self.actions if isinstance(action, Compute))
+
+
+def schedule_from_computes(graph: Graph, computes: Iterable[int]) -> Schedule:
+    """Add the best possible drops to a sequence of computes.
+
+    A value is dropped right after the last op that reads this instance of it:
+    before its producer runs again, or before the end. No other choice of drops
+    has less resident at any step.
+
+    Parameters
+    ----------
+    graph : Graph
+    computes : iterable of int
+        Positions of ops, in the order in which they run.
+
+    Returns
+    -------
+    Schedule
+        Legal if, and only if, every op's inputs were computed before it.
+    """
+    order = tuple(computes)
+    needed_later = [value in graph.required for value in range(len(graph.values))]
+    drops: list[list[int]] = [[] for _ in order]
+    for step in range(len(order) - 1, -1, -1):
+        op = graph.ops[order[step]]
+        for value in op.outputs:
+            if not needed_later[value]:
+                drops[step].append(value)
+            needed_later[value] = False
+        for value in op.inputs:
+            if not needed_later[value]:
+                drops[step].append(value)
+                needed_later[value] = True
+    actions: list[Action] = []
+    for step, position in enumerate(order):
+        actions.append(Compute(position))
+        actions.extend(Drop(value) for value in sorted(drops[step]))
+    return Schedule(tuple(actions))
