@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from hcb_opt.graph import Graph
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
@@ -36,25 +38,24 @@ def exhaustive(problem: Problem, progress: Progress) -> None:
     moves = _Moves(graph, problem.budget_bytes)
     came_from: dict[State, tuple[State, int]] = {}
     best: dict[State, int] = {(0, 0): 0}
-    settled: list[list[tuple[int, int]]] = [[] for _ in range(len(graph.ops) + 1)]
+    settled = [_Settled(len(graph.values)) for _ in range(len(graph.ops) + 1)]
     # (recompute cost at least, minus ops computed, resident, recompute cost so far):
     # among equal estimates the state that is furthest along comes first.
     heap = [(0, 0, 0, 0)]
-    pops = 0
+    tried = 0
     while heap:
         estimate, minus_computed, resident, cost = heapq.heappop(heap)
         computed = -minus_computed
-        pops += 1
-        if pops % _PROGRESS_EVERY == 0 and _must_stop(progress, len(best)):
-            return
-        if any(resident & ~larger == 0 and cheaper <= cost for larger, cheaper in settled[computed]):
+        if not settled[computed].add(resident, cost):
             continue
-        settled[computed].append((resident, cost))
         progress.raise_bound(graph.base_cost + estimate)
-        if computed == len(graph.ops) and estimate == cost:
+        if computed == len(graph.ops) and resident & moves.required == moves.required:
             progress.offer(schedule_from_computes(graph, _trace(came_from, (computed, resident))))
             return
         for op, after in moves.of((computed, resident)):
+            tried += 1
+            if tried % _PROGRESS_EVERY == 0 and _must_stop(progress, len(best)):
+                return
             cost_after = cost + (graph.ops[op].cost if op < computed else 0)
             if cost_after < best.get(after, cost_after + 1):
                 best[after] = cost_after
@@ -140,11 +141,13 @@ class _Moves:
             yield _mask(values)
             return
         values = sorted(values, key=lambda value: -sizes[value])
+        rest = [sum(sizes[value] for value in values[index:]) for index in range(len(values) + 1)]
 
         def extend(index: int, kept: int, room: int, smallest_left_out: int) -> Iterator[int]:
-            if index == len(values):
-                if room < smallest_left_out:
-                    yield kept
+            if room - rest[index] >= smallest_left_out:
+                return
+            if rest[index] <= room:
+                yield kept | _mask(values[index:])
                 return
             size = sizes[values[index]]
             if size <= room:
@@ -152,6 +155,29 @@ class _Moves:
             yield from extend(index + 1, kept, room, min(size, smallest_left_out))
 
         yield from extend(0, 0, room_bytes, room_bytes + 1)
+
+
+class _Settled:
+    """The settled states with one number of computed ops: masks in words of 32 bits, and costs."""
+
+    def __init__(self, values: int) -> None:
+        self._words = values // 32 + 1
+        self._size = 0
+        self._masks = np.zeros((64, self._words), np.uint32)
+        self._costs = np.zeros(64, np.int64)
+
+    def add(self, resident: int, cost: int) -> bool:
+        """Settle a state, unless one with no less resident costs no more."""
+        mask = np.array([resident >> 32 * word & 0xFFFFFFFF for word in range(self._words)], np.uint32)
+        missing = mask & ~self._masks[: self._size]
+        if ((self._costs[: self._size] <= cost) & ~missing.any(axis=1)).any():
+            return False
+        if self._size == len(self._costs):
+            self._masks = np.concatenate([self._masks, np.zeros_like(self._masks)])
+            self._costs = np.concatenate([self._costs, np.zeros_like(self._costs)])
+        self._masks[self._size], self._costs[self._size] = mask, cost
+        self._size += 1
+        return True
 
 
 def _must_stop(progress: Progress, states: int) -> bool:

@@ -1,6 +1,6 @@
 """``python -m hcb_opt`` is ``hcb-opt``."""
 
-from hcb_opt.cli import main
+from hcb_opt.cli import run
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run()

@@ -48,18 +48,31 @@ def extra_forward_steps(steps: int, snapshots: int) -> int:
         raise InvalidInput(f"steps {steps!r}", "a chain has at least one step", "give at least 1")
     if snapshots < 1:
         raise InvalidInput(f"snapshots {snapshots!r}", "the initial state must be held", "give at least 1")
+    repetitions = repetitions_needed(steps, snapshots)
+    return repetitions * steps - longest_chain(snapshots + 1, repetitions - 1)
+
+
+def repetitions_needed(steps: int, snapshots: int) -> int:
+    """The r for which beta(s, r - 1) < n <= beta(s, r): how often the busiest step runs again.
+
+    Parameters
+    ----------
+    steps, snapshots : int
+        As in `extra_forward_steps`.
+    """
     repetitions = 0
     while longest_chain(snapshots, repetitions) < steps:
         repetitions += 1
-    return repetitions * steps - longest_chain(snapshots + 1, repetitions - 1)
+    return repetitions
 
 
 @cache
 def best_split(steps: int, snapshots: int) -> int:
-    """Where to place the next snapshot: the k that attains t(n, s).
+    """Where to place the next snapshot: the smallest k that attains t(n, s).
 
-    t(n, s) = min_k k + t(n - k, s - 1) + t(k, s), 1 <= k < n; the smallest
-    such k.
+    t(n, s) = min_k k + t(n - k, s - 1) + t(k, s), 1 <= k < n, is attained from
+    k = max(1, beta(s, r - 2), n - beta(s - 1, r)) on, with r as in
+    `repetitions_needed`.
 
     Parameters
     ----------
@@ -68,7 +81,5 @@ def best_split(steps: int, snapshots: int) -> int:
     snapshots : int
         As in `extra_forward_steps`, at least 2.
     """
-    return min(
-        range(1, steps),
-        key=lambda k: k + extra_forward_steps(steps - k, snapshots - 1) + extra_forward_steps(k, snapshots),
-    )
+    repetitions = repetitions_needed(steps, snapshots)
+    return max(1, longest_chain(snapshots, repetitions - 2), steps - longest_chain(snapshots - 1, repetitions))

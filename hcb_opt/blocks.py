@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,11 +39,12 @@ class Chain:
     @cached_property
     def cuts(self) -> tuple[tuple[int, ...], ...]:
         """For each boundary but the last, the values that cross it: see `frontier`."""
-        last_reads = last_forward_reads(self.graph, self.turn)
-        return tuple(
-            tuple(value for value, last in enumerate(last_reads) if self.graph.values[value].producer < boundary <= last)
-            for boundary in self.boundaries[:-1]
-        )
+        cuts: list[list[int]] = [[] for _ in range(self.block_count)]
+        for value, last in enumerate(last_forward_reads(self.graph, self.turn)):
+            first_cut = bisect_right(self.boundaries, self.graph.values[value].producer)
+            for boundary in range(first_cut, bisect_right(self.boundaries, last)):
+                cuts[boundary].append(value)
+        return tuple(map(tuple, cuts))
 
     @cached_property
     def block_of(self) -> tuple[int, ...]:

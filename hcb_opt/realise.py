@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hcb_opt.graph import Graph
 
 
 def recompute_on_demand(
-    graph: Graph, evictions: Mapping[int, Collection[int]], requests: Mapping[int, Collection[int]] | None = None
+    graph: Graph,
+    evictions: Mapping[int, Collection[int]],
+    requests: Mapping[int, Collection[int]] | None = None,
+    scripts: Mapping[int, Sequence[int]] | None = None,
 ) -> list[int]:
     """Compute the ops in order, recomputing what was evicted when it is needed.
 
@@ -25,6 +28,9 @@ def recompute_on_demand(
     requests : mapping of int to collection of int, optional
         Values that must be available when the op at this position is first
         computed, beside its own inputs.
+    scripts : mapping of int to sequence of int, optional
+        Ops to run, in this order, before the first compute of the op at this
+        position; the number of ops stands for the end.
 
     Returns
     -------
@@ -34,21 +40,26 @@ def recompute_on_demand(
     available = [False] * len(graph.values)
     order: list[int] = []
 
+    def run(op: int) -> None:
+        order.append(op)
+        for value in graph.ops[op].outputs:
+            available[value] = True
+
     def provide(values: Iterable[int]) -> None:
         for missing in missing_ancestors(graph, values, available):
-            order.append(missing)
-            for value in graph.ops[missing].outputs:
-                available[value] = True
+            run(missing)
 
     for position, op in enumerate(graph.ops):
+        for script_op in (scripts or {}).get(position, ()):
+            run(script_op)
         if requests is not None and position in requests:
             provide(requests[position])
         provide(op.inputs)
-        order.append(position)
-        for value in op.outputs:
-            available[value] = True
+        run(position)
         for value in evictions.get(position, ()):
             available[value] = False
+    for script_op in (scripts or {}).get(len(graph.ops), ()):
+        run(script_op)
     provide(graph.outputs)
     return order
 

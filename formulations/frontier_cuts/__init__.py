@@ -9,106 +9,80 @@ are added, until the two meet.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from math import gcd
 
 from hcb_opt.bounds import integer_bound
-from hcb_opt.formulations.frontier_cuts.order_rows import OrderRows
-from hcb_opt.formulations.frontier_cuts.plan import Violation, realise, worst_violations
-from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
+from hcb_opt.formulations.frontier_cuts.cuts import Cuts
+from hcb_opt.formulations.frontier_cuts.encode import encode
+from hcb_opt.formulations.frontier_cuts.passage_rows import PassageBound, cost_unit, inspect_passage
+from hcb_opt.formulations.frontier_cuts.plan import realise, worst_violations
+from hcb_opt.highs import Report, highs
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
 from hcb_opt.repair import make_fit, remove_needless
 from hcb_opt.schedule import schedule_from_computes
 
 _FIRST_REPAIR_SHARE = 0.05
-_ROUND_SHARE = 0.25
+_ROUND_SHARE = 0.1
 _LEAST_ROUND_SECONDS = 2.0
-_SLOW_ROUND_SECONDS = 1.0
-_COARSE_GAP = 0.005
-
-
-@dataclass
-class _Cuts:
-    """Where memory is counted so far.
-
-    Attributes
-    ----------
-    last_op : int
-        Position of the graph's last op.
-    positions : set of int
-        The cuts.
-    recomputes : dict of int to set of int
-        For cut -> the recomputed ops with order rows in the stage it ends; the
-        number of ops stands for the last stage.
-    """
-
-    last_op: int
-    positions: set[int]
-    recomputes: dict[int, set[int]] = field(default_factory=dict)
-
-    def relaxation(self, problem: Problem) -> Relaxation:
-        """The relaxation with all these cuts and rows."""
-        relaxation = Relaxation(problem.graph, problem.budget_bytes, self.positions)
-        for target, ops in self.recomputes.items():
-            OrderRows(relaxation, relaxation.stage_of(target), ops)
-        return relaxation
-
-    def add(self, violation: Violation) -> bool:
-        """Separate a violation; whether anything was left to add."""
-        target = violation.target
-        if target not in self.positions and target <= self.last_op:
-            self.positions.add(target)
-            return True
-        rows = self.recomputes.setdefault(target, set())
-        if not rows.issuperset(violation.recomputes):
-            rows.update(violation.recomputes)
-            return True
-        if target > 0 and target - 1 not in self.positions:
-            self.positions.add(target - 1)
-            return True
-        return False
 
 
 @method(
     "frontier_cuts",
     kind="exact",
     graphs="any DAG, to 10,000 ops",
-    cites="frontier-cut relaxation and refinement; repair as local search",
+    cites="frontier-cut relaxation with refinement",
 )
 def frontier_cuts(problem: Problem, progress: Progress) -> None:
     """Proven optima and gaps: memory is counted at few cuts, refined where the plan breaks the budget."""
     graph = problem.graph
+    unit = cost_unit(graph)
+    highs().start()
     _improve(problem, progress, range(len(graph.ops)), problem.time_limit * _FIRST_REPAIR_SHARE)
     profile = graph.store_all_profile_bytes
-    cuts = _Cuts(len(graph.ops) - 1, {max(range(len(profile)), key=profile.__getitem__)})
-    coarse = False
+    cuts = Cuts(graph, {max(range(len(profile)), key=profile.__getitem__)})
+    round_seconds = max(_LEAST_ROUND_SECONDS, problem.time_limit * _ROUND_SHARE)
     while not progress.done:
-        started = progress.seconds
-        relaxation = cuts.relaxation(problem)
-        seconds = min(progress.remaining_seconds, max(_LEAST_ROUND_SECONDS, progress.remaining_seconds * _ROUND_SHARE))
-        answer = relaxation.solve(seconds, _COARSE_GAP if coarse else 0.0)
-        if answer.proven_infeasible:
-            progress.prove_infeasible(f"no choice of recomputes fits the {len(cuts.positions)} cuts of the frontier-cut relaxation")
+        relaxation, order_rows = cuts.relaxation(problem.budget_bytes)
+        scale = relaxation.scale
+
+        def tell(report: Report, scale: float = scale) -> None:
+            if report.bound is not None:
+                progress.raise_bound(graph.base_cost + integer_bound(report.bound * scale, unit))
+
+        start = None if progress.schedule is None else encode(relaxation, order_rows, progress.schedule.computes)
+        seconds = min(progress.remaining_seconds, round_seconds)
+        report = highs().solve(
+            relaxation.model(start=start, seconds=seconds, relative_gap=0.0, seed=problem.seed), tell
+        )
+        tell(report)
+        if report.infeasible:
+            progress.prove_infeasible(
+                f"the frontier-cut relaxation with {len(cuts.positions)} cuts has no solution within {problem.budget_bytes} bytes"
+            )
             return
-        if answer.bound is not None:
-            progress.raise_bound(graph.base_cost + integer_bound(answer.bound, gcd(*(op.cost for op in graph.ops))))
-        if answer.values is None:
+        if report.values is None:
+            round_seconds *= 2
             continue
-        order = realise(relaxation, answer.values)
+        order = realise(relaxation, report.values)
         violations = worst_violations(relaxation, order)
         _improve(problem, progress, order, progress.remaining_seconds)
-        if progress.done:
+        inseparable = [violation.target for violation in violations if not cuts.add(violation)]
+        scripts: dict[int, Sequence[int]] = {}
+        grown = len(inseparable) < len(violations)
+        for target in inseparable:
+            passage = inspect_passage(relaxation, report.values, target)
+            if isinstance(passage, PassageBound):
+                cuts.passages.append(passage)
+                grown = True
+            elif passage is not None:
+                scripts[target] = passage.ops
+        if scripts:
+            _improve(problem, progress, realise(relaxation, report.values, scripts), progress.remaining_seconds)
+        if violations and not grown and not scripts:
+            progress.give_up("a stage is too large to be searched, and no further cut separates it")
             return
-        if not violations:
-            if not coarse and answer.optimal:
-                progress.give_up("")
-            coarse = False
-            continue
-        if not any([cuts.add(violation) for violation in violations]):
-            progress.give_up("no further cut separates the relaxation from the schedules")
-            return
-        coarse = progress.seconds - started > _SLOW_ROUND_SECONDS
+        if not grown and not report.optimal:
+            round_seconds *= 2
 
 
 def _improve(problem: Problem, progress: Progress, order: Sequence[int], seconds: float) -> None:

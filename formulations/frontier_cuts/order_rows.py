@@ -28,6 +28,10 @@ class OrderRows:
     ----------
     later : dict of (int, int) to int
         (o, q) -> column of Y[stage, o, q].
+    held : dict of (int, int) to int
+        (o, v) -> column of H[stage, o, v]: v is resident when o last runs.
+    needed : dict of int to int or None
+        Values resident at the stage's end: their S column, None if always.
     """
 
     def __init__(self, relaxation: Relaxation, stage: int, ops: Collection[int]) -> None:
@@ -35,7 +39,8 @@ class OrderRows:
         self.stage = stage
         self.ops = sorted(op for op in ops if op in relaxation.recompute[stage])
         self.later: dict[tuple[int, int], int] = {}
-        self._needed = self._needed_at_end()
+        self.held: dict[tuple[int, int], int] = {}
+        self.needed = self._needed_at_end()
         for op in self.ops:
             self._memory(op)
         for op in self.ops:
@@ -44,16 +49,12 @@ class OrderRows:
                     self._one_before_other(op, other)
 
     def _needed_at_end(self) -> dict[int, int | None]:
-        """Values resident when the stage's last op runs: their S column, None if always."""
+        """Values resident when the stage ends, with the first compute of its cut."""
         relaxation, graph = self.relaxation, self.relaxation.graph
-        last = relaxation.last_op(self.stage)
-        if self.stage < len(relaxation.cuts):
-            needed: dict[int, int | None] = dict(relaxation.carry[self.stage + 1])
-        else:
-            needed = dict.fromkeys(graph.outputs)
-        if last >= relaxation.first_op(self.stage):
-            needed.update(dict.fromkeys(graph.ops[last].inputs))
-        return needed
+        if self.stage == len(relaxation.cuts):
+            return dict.fromkeys(graph.outputs)
+        cut = relaxation.cuts[self.stage]
+        return {**relaxation.carry[self.stage + 1], **dict.fromkeys(graph.ops[cut].inputs)}
 
     def _later(self, op: int, other: int) -> int:
         """Column of Y[k,o,q]; q runs after o only if it runs: Y[k,o,q] <= R[k,q]."""
@@ -73,17 +74,16 @@ class OrderRows:
         relaxation, graph = self.relaxation, self.relaxation.graph
         recomputed = relaxation.recompute[self.stage]
         touched = {*graph.ops[op].inputs, *graph.ops[op].outputs}
-        held: dict[int, int] = {}
 
         def hold(value: int) -> tuple[int, int] | None:
             producer = graph.values[value].producer
             if value in touched or producer not in recomputed or not graph.sizes[value]:
                 return None
-            if value not in held:
-                held[value] = relaxation.variable(0)
-            return held[value], self._later(op, producer)
+            if (op, value) not in self.held:
+                self.held[op, value] = relaxation.variable(0)
+            return self.held[op, value], self._later(op, producer)
 
-        for value, column in self._needed.items():
+        for value, column in self.needed.items():
             columns = hold(value)
             if columns and column is None:
                 relaxation.rows.at_least(1, [(each, 1.0) for each in columns])
@@ -94,7 +94,7 @@ class OrderRows:
                 columns = hold(value)
                 if columns:
                     relaxation.rows.at_least(0, [*((each, 1.0) for each in columns), (self._later(op, other), -1.0)])
-        terms = [(column, graph.sizes[value]) for value, column in held.items()]
+        terms = [(column, graph.sizes[value]) for (holder, value), column in self.held.items() if holder == op]
         relaxation.memory_row(relaxation.budget_bytes, [*terms, (recomputed[op], graph.workset_bytes[op])])
 
     def _one_before_other(self, op: int, other: int) -> None:

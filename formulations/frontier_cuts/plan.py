@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
 from hcb_opt.graph import Graph
 from hcb_opt.lifetimes import lifetimes
-from hcb_opt.milp import Vector
+from hcb_opt.highs import Vector
 from hcb_opt.realise import recompute_on_demand
 
 
-def realise(relaxation: Relaxation, solution: Vector) -> list[int]:
+def realise(relaxation: Relaxation, solution: Vector, scripts: Mapping[int, Sequence[int]] | None = None) -> list[int]:
     """Keep what the solution keeps at each cut; recompute the rest when it is needed.
 
     Parameters
     ----------
     relaxation : Relaxation
     solution : ndarray of float64, one per column
+    scripts : mapping of int to sequence of int, optional
+        Recomputes to run, in this order, before these targets.
 
     Returns
     -------
     list of int
-        Positions of ops. Each runs at most once in a stage, so the sequence
+        Positions of ops. Without scripts each runs at most once in a stage, so the sequence
         costs no more than the solution.
     """
     graph = relaxation.graph
@@ -33,7 +35,7 @@ def realise(relaxation: Relaxation, solution: Vector) -> list[int]:
         kept = {value for value, column in relaxation.carry[stage + 1].items() if solution[column] > 0.5}
         requests[cut] = sorted(kept.difference(graph.ops[cut].outputs))
         evictions[cut] = [value for value, each in enumerate(graph.values) if each.producer <= cut and value not in kept]
-    return recompute_on_demand(graph, evictions, requests)
+    return recompute_on_demand(graph, evictions, requests, scripts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hcb_opt.graph import Graph
-from hcb_opt.milp import MilpAnswer, minimise
+from hcb_opt.highs import Model, Vector
 
 _OBJECTIVE_RANGE = 1e4
 
@@ -52,6 +52,9 @@ class Relaxation:
     carry : list of dict of int to int
         For each stage, value -> column of S[k, value]: resident when the op
         before the stage is first computed, and kept into it.
+    extra : dict of int to int
+        For stages with passage rows, the column of E[k]: what ops that run more
+        than once in the stage cost beyond R, in units.
     """
 
     def __init__(self, graph: Graph, budget_bytes: int, cuts: Iterable[int]) -> None:
@@ -59,6 +62,8 @@ class Relaxation:
         self.budget_bytes = budget_bytes
         self.cuts = tuple(sorted(cuts))
         self.costs: list[int] = []
+        self.upper: list[int] = []
+        self.extra: dict[int, int] = {}
         self.rows = Rows()
         self.recompute: list[dict[int, int]] = []
         self.carry: list[dict[int, int]] = []
@@ -77,7 +82,18 @@ class Relaxation:
     def variable(self, cost: int) -> int:
         """Add a 0/1 variable of this cost and return its column."""
         self.costs.append(cost)
+        self.upper.append(1)
         return len(self.costs) - 1
+
+    def extra_cost(self, stage: int, unit: int) -> int:
+        """The column of E[k], added when first asked for."""
+        if stage not in self.extra:
+            self.extra[stage] = self.variable(unit)
+        return self.extra[stage]
+
+    def raise_upper(self, column: int, bound: int) -> None:
+        """Let a whole variable range to this bound at least."""
+        self.upper[column] = max(self.upper[column], bound)
 
     def first_op(self, stage: int) -> int:
         """Position of the stage's first new op."""
@@ -91,45 +107,42 @@ class Relaxation:
         """The stage in which the op at this position is first computed."""
         return int(np.searchsorted(self.cuts, position))
 
-    def solve(self, seconds: float, relative_gap: float) -> MilpAnswer:
-        """Minimise the cost of the recomputes.
+    def model(self, *, start: Vector | None, seconds: float, relative_gap: float, seed: int) -> Model:
+        """The relaxation as the solver takes it.
 
         Parameters
         ----------
-        seconds : float
-            Time limit.
-        relative_gap : float
-            Stop once the recomputes' cost is within this share of its bound.
+        start : ndarray of float64, one per column, or None
+            A feasible point.
+        seconds, relative_gap, seed
+            As in `Model`; the gap is that of the recomputes' cost alone.
 
         Returns
         -------
-        MilpAnswer
-            Objective and bound count recomputes only, in cost units.
+        Model
+            Its costs are in units of `scale`.
         """
-        from scipy.sparse import csr_array
-
-        # Costs of 1e12 flops or more are beyond the solver's absolute tolerances.
-        scale = max(1.0, self.graph.base_cost / _OBJECTIVE_RANGE)
-        count = len(self.costs)
-        rows = csr_array(
-            (self.rows.coefficients, self.rows.columns, self.rows.starts), shape=(len(self.rows.lower), count)
-        )
-        answer = minimise(
-            np.array(self.costs, dtype=np.float64) / scale,
-            rows,
-            np.array(self.rows.lower),
-            np.full(len(self.rows.lower), np.inf),
-            np.zeros(count),
-            np.ones(count),
-            np.ones(count, dtype=np.uint8),
+        return Model(
+            costs=np.array(self.costs, dtype=np.float64) / self.scale,
+            lower=np.zeros(len(self.costs)),
+            upper=np.array(self.upper, dtype=np.float64),
+            row_lower=np.array(self.rows.lower),
+            row_starts=np.array(self.rows.starts, dtype=np.int32),
+            row_columns=np.array(self.rows.columns, dtype=np.int32),
+            row_coefficients=np.array(self.rows.coefficients),
+            start=start,
             seconds=seconds,
             relative_gap=relative_gap,
+            seed=seed,
         )
-        return replace(
-            answer,
-            objective=None if answer.objective is None else answer.objective * scale,
-            bound=None if answer.bound is None else answer.bound * scale,
-        )
+
+    @property
+    def scale(self) -> float:
+        """Cost units per unit of the model's objective.
+
+        Costs of 1e12 flops or more are beyond the solver's absolute tolerances.
+        """
+        return max(1.0, self.graph.base_cost / _OBJECTIVE_RANGE)
 
     def _sources(self, stage: int, value: int) -> list[tuple[int, float]]:
         """R[k, prod(v)] + S[k, v]: how an old value comes to be resident in a stage."""

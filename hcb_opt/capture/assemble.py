@@ -64,7 +64,7 @@ def assemble(
             inputs=tuple(_value_name(slot) for slot in _read_slots(node, slots)),
             outputs=tuple((_value_name(slot), slot_bytes(slot)) for slot in written[node]),
             phase=Phase.FORWARD if node.name in forward_names else Phase.BACKWARD,
-            seeded=torch_shim.is_seeded(node.target),
+            seeded=torch_shim.is_seeded(node),
         )
         for node in nodes
     ]

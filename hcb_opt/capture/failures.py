@@ -75,9 +75,8 @@ def as_capture_error(error: Exception) -> CaptureError:
     where = user_line(error) or "the backward"
     kind = type(error).__name__
     message = (str(error).strip().splitlines() or [kind])[0]
-    for signs, what, fix in _KNOWN:
-        if any(sign in f"{kind}: {message}" for sign in signs):
-            break
+    shown = f"{kind}: {message}"
+    what, fix = next((what, fix) for signs, what, fix in _KNOWN if any(sign in shown for sign in signs))
     what = what.format(op=getattr(error, "func", None), kind=kind, message=message)
     return CaptureError(f"{where}: {what}; {fix}")
 

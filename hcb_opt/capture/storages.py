@@ -31,13 +31,22 @@ def is_op(node: torch.fx.Node) -> bool:
     return node.op == "call_function" and node.target is not operator.getitem
 
 
+def operator_of(node: torch.fx.Node) -> torch._ops.OpOverload:
+    """The operator that a node found to be usable calls."""
+    assert isinstance(node.target, torch._ops.OpOverload), node.target
+    return node.target
+
+
 def live_nodes(graph: torch.fx.Graph) -> list[torch.fx.Node]:
     """The nodes that the outputs depend on, in order.
 
     Random draws stay even if nothing reads them, since later draws depend on
     the generator's state; so do writes to arguments, to be refused later.
     """
-    waiting = [graph.output_node(), *(each for each in graph.nodes if is_op(each) and _has_effect(each.target))]
+    waiting = [
+        graph.output_node(),
+        *(each for each in graph.nodes if torch_shim.is_seeded(each) or torch_shim.writes_to_arguments(each)),
+    ]
     live: set[torch.fx.Node] = set()
     while waiting:
         node = waiting.pop()
@@ -78,8 +87,7 @@ def find_slots(nodes: Iterable[torch.fx.Node]) -> dict[torch.fx.Node, Slots]:
             if isinstance(node.meta.get("val"), torch.Tensor):
                 by_storage[torch_shim.storage_key(node.meta["val"])] = None
         elif node.target is operator.getitem:
-            source, position = node.args
-            slots[node] = slots[source][position]
+            slots[node] = slots[node.all_input_nodes[0]][node.args[1]]
         elif node.op == "call_function":
             slots[node] = _result_slots(node, _checked_op(node), slots, by_storage)
     return slots
@@ -121,17 +129,13 @@ def _result_slots(
     return torch_shim.tree_unflatten(found, structure)
 
 
-def _has_effect(target: object) -> bool:
-    return isinstance(target, torch._ops.OpOverload) and (torch_shim.is_seeded(target) or target._schema.is_mutable)
-
-
 def _checked_op(node: torch.fx.Node) -> torch._ops.OpOverload:
     if not isinstance(node.target, torch._ops.OpOverload):
         raise CaptureError(
             f"op {node.target} (node '{node.name}') is not supported; "
             "write the step without control-flow ops such as torch.cond and custom ops that write to their arguments"
         )
-    if node.target._schema.is_mutable:
+    if torch_shim.writes_to_arguments(node):
         raise CaptureError(
             f"op {node.target} (node '{node.name}') writes to a tensor that is neither the model's nor the batch's; "
             "make that tensor a buffer of the model"

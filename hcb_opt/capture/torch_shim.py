@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 import torch.fx
@@ -33,7 +34,11 @@ __all__ = [
     "tree_flatten",
     "tree_leaves",
     "tree_unflatten",
+    "writes_to_arguments",
 ]
+
+# In training they write to their running statistics, which their schemas do not declare.
+_UNDECLARED_WRITES = ("aten::native_batch_norm", "aten::cudnn_batch_norm", "aten::miopen_batch_norm")
 
 # Their schemas declare no alias, yet the result is a view of the first argument.
 _UNDECLARED_VIEWS = ("aten::_unsafe_view", "aten::_reshape_alias")
@@ -93,9 +98,10 @@ def trace_functional(
 ) -> torch.fx.GraphModule:
     """The ATen graph of a function that computes and differentiates, without in-place ops.
 
-    The Python dispatcher is what makes batch-norm return its running statistics:
-    without it, ``native_batch_norm`` writes to them although its schema says
-    nothing of it.
+    On CUDA the Python dispatcher takes part: without it ``cudnn_batch_norm``
+    stays whole and writes running statistics, of which its schema says nothing.
+    On a CPU it would put other ops in the place of those that eager runs (a
+    dropout with a mask of its own, copies in layer norm).
 
     Parameters
     ----------
@@ -118,7 +124,8 @@ def trace_functional(
             wrapped = [FunctionalTensor.to_functional(each) for each in plain]
             return [_from_functional(each) for each in function(wrapped)]
 
-    with mode, enable_python_dispatcher(), _unlogged():
+    on_cuda = any(each.device.type == "cuda" for each in arguments)
+    with mode, enable_python_dispatcher() if on_cuda else nullcontext(), _unlogged():
         return make_fx(functional, _allow_non_fake_inputs=True)(*arguments)
 
 
@@ -136,7 +143,7 @@ def _unlogged() -> Iterator[None]:
 def _from_functional(tensor: torch.Tensor | None) -> torch.Tensor | None:
     if not isinstance(tensor, FunctionalTensor):
         return tensor
-    torch._sync(tensor)  # type: ignore[attr-defined]
+    torch._sync(tensor)  # type: ignore[attr-defined, no-untyped-call]
     plain: torch.Tensor = torch._from_functional_tensor(tensor.elem)
     return plain
 
@@ -158,6 +165,32 @@ def has_alias_schema(op: torch._ops.OpOverload) -> bool:
     return op.is_view or op._schema.name in _UNDECLARED_VIEWS
 
 
-def is_seeded(op: torch._ops.OpOverload) -> bool:
-    """Whether the op draws from a random-number generator."""
-    return torch.Tag.nondeterministic_seeded in op.tags
+def writes_to_arguments(node: torch.fx.Node) -> bool:
+    """Whether the node's op writes to a tensor it is given, declared or not."""
+    op = node.target
+    if not isinstance(op, torch._ops.OpOverload):
+        return False
+    updates = op._schema.name in _UNDECLARED_WRITES and _argument(node, "training") and _argument(node, "running_mean")
+    return op._schema.is_mutable or bool(updates)
+
+
+def is_seeded(node: torch.fx.Node) -> bool:
+    """Whether the node's op draws from a random-number generator.
+
+    Fused attention is tagged as random and draws only if its ``dropout_p`` is
+    above zero.
+    """
+    op = node.target
+    if not isinstance(op, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded not in op.tags:
+        return False
+    return "dropout_p" not in {each.name for each in op._schema.arguments} or _argument(node, "dropout_p") != 0.0
+
+
+def _argument(node: torch.fx.Node, name: str) -> Any:
+    """What the node passes for the argument of this name, or its default."""
+    assert isinstance(node.target, torch._ops.OpOverload)
+    declared = node.target._schema.arguments
+    position = [each.name for each in declared].index(name)
+    if position < len(node.args):
+        return node.args[position]
+    return node.kwargs.get(name, declared[position].default_value)

@@ -10,6 +10,7 @@ import torch.fx
 
 from hcb_opt.capture import torch_shim
 from hcb_opt.capture.costs import Work
+from hcb_opt.capture.storages import operator_of
 
 aten = torch.ops.aten
 
@@ -35,7 +36,7 @@ _LOOKUPS = {
 
 def flop_counter_flops(node: torch.fx.Node) -> int:
     """Operations of the node as torch's FlopCounterMode counts them; 0 without a formula."""
-    return _registered_flops(node, _packet(node))
+    return _registered_flops(node, operator_of(node)._overloadpacket)
 
 
 def node_work(node: torch.fx.Node) -> Work:
@@ -46,7 +47,7 @@ def node_work(node: torch.fx.Node) -> Work:
     node : torch.fx.Node
         A call of an ATen op whose arguments and result carry fake tensors.
     """
-    packet = _packet(node)
+    packet = operator_of(node)._overloadpacket
     outputs = _tensors(node.meta["val"])
     arguments = {each.name: _tensors(each.meta["val"]) for each in node.all_input_nodes}
     inputs = [tensor for tensors in arguments.values() for tensor in tensors]
@@ -62,11 +63,6 @@ def node_work(node: torch.fx.Node) -> Work:
         written_bytes=written_bytes,
         dtype=_dtype([*inputs, *outputs]),
     )
-
-
-def _packet(node: torch.fx.Node) -> torch._ops.OpOverloadPacket:
-    assert isinstance(node.target, torch._ops.OpOverload)
-    return node.target._overloadpacket
 
 
 def _registered_flops(node: torch.fx.Node, packet: torch._ops.OpOverloadPacket) -> int:

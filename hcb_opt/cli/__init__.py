@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from typing import NoReturn
 
 from hcb_opt.cli import capturing, experimenting, listing, solving
 from hcb_opt.cli.parsing import BAD_INPUT, INTERRUPTED, Parser
@@ -47,6 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone (``| head``): nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def run() -> NoReturn:
+    """Run one command as the process's own, and end the process."""
+    code = main()
+    if any(thread.daemon for thread in threading.enumerate()):
+        # A solver abandoned at Ctrl-C runs on in native code and would abort Python's orderly exit.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _fail(message: str, code: int) -> int:

@@ -56,6 +56,6 @@ def add_limits(command: Parser) -> None:
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of any random choice (default: 0)")
 
 
-def names(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """Comma-separated words."""
     return [word.strip() for word in text.split(",") if word.strip()]

@@ -1,0 +1,102 @@
+"""Checkmate's mixed-integer programme, by two solvers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from hcb_opt.formulations._checkmate_model import StageModel
+from hcb_opt.milp import MilpAnswer, minimise
+from hcb_opt.progress import Problem, Progress
+from hcb_opt.registry import method
+from hcb_opt.schedule import schedule_from_computes
+
+CLAIM = "checkmate-stages"
+CITES = "Jain et al., MLSys 2020"
+# By their own tolerances; an absolute error in the scaled objective.
+_HIGHS_ERROR = 1e-6
+_CBC_ERROR = 1e-4
+
+
+@method("checkmate_milp", kind="exact", graphs="any DAG of at most 250 ops", cites=CITES, max_ops=250, claim=CLAIM)
+def checkmate_milp(problem: Problem, progress: Progress) -> None:
+    """Checkmate's MILP by HiGHS: each op at most once per stage, in index order.
+
+    Optimum and bound speak of that class, which lacks schedules that run an op
+    twice within one stage. The model grows with the square of the number of ops.
+    """
+    model = StageModel(problem.graph, problem.budget_bytes)
+    answer = minimise(
+        model.costs, model.rows, model.row_lower, model.row_upper, model.lower, model.upper, model.integrality,
+        seconds=progress.remaining_seconds, relative_gap=problem.gap,
+    )  # fmt: skip
+    _report(model, answer, _HIGHS_ERROR, problem, progress)
+
+
+@method("checkmate_milp_cbc", kind="exact", graphs="any DAG of at most 120 ops", cites=CITES, max_ops=120, claim=CLAIM)
+def checkmate_milp_cbc(problem: Problem, progress: Progress) -> None:
+    """Checkmate's MILP by CBC through PuLP: the same model, for comparison.
+
+    CBC is slower than HiGHS, but another program entirely: their agreement is a
+    check on both.
+    """
+    model = StageModel(problem.graph, problem.budget_bytes)
+    _report(model, _minimise_by_cbc(model, problem, progress), _CBC_ERROR, problem, progress)
+
+
+def _report(model: StageModel, answer: MilpAnswer, error: float, problem: Problem, progress: Progress) -> None:
+    if answer.proven_infeasible:
+        progress.give_up(f"proven: no schedule of class {CLAIM} fits {problem.budget_bytes} bytes")
+        return
+    if answer.values is not None:
+        fits = progress.offer(schedule_from_computes(model.graph, model.computes(answer.values)))
+        if not fits and progress.schedule is None:
+            progress.give_up("the solver's schedule misses the budget by its rounding errors; try a slightly smaller budget")
+    if answer.bound is not None:
+        progress.raise_bound(model.bound(answer.bound, error))
+    if not answer.optimal:
+        progress.give_up(f"time limit reached with {len(model.costs)} columns and {len(model.row_lower)} rows")
+
+
+def _minimise_by_cbc(model: StageModel, problem: Problem, progress: Progress) -> MilpAnswer:
+    import pulp
+
+    whole = {0: pulp.LpContinuous, 1: pulp.LpInteger}
+    columns = [
+        pulp.LpVariable(f"x{column}", lower, None if np.isinf(upper) else upper, whole[int(integral)])
+        for column, (lower, upper, integral) in enumerate(zip(model.lower, model.upper, model.integrality, strict=True))
+    ]
+    programme = pulp.LpProblem("checkmate", pulp.LpMinimize)
+    programme += pulp.LpAffineExpression(zip(columns, model.costs.tolist(), strict=True))
+    rows = model.rows
+    for row, (lower, upper) in enumerate(zip(model.row_lower, model.row_upper, strict=True)):
+        entries = slice(rows.indptr[row], rows.indptr[row + 1])
+        terms = [(columns[column], value) for column, value in zip(rows.indices[entries], rows.data[entries].tolist(), strict=True)]
+        sense = pulp.LpConstraintEQ if lower == upper else pulp.LpConstraintLE
+        programme += pulp.LpConstraint(pulp.LpAffineExpression(terms), sense, rhs=float(upper))
+    with TemporaryDirectory() as folder:
+        log = Path(folder, "cbc.log")
+        solver = pulp.PULP_CBC_CMD(
+            msg=False, timeLimit=max(1e-3, progress.remaining_seconds), gapRel=problem.gap, threads=1, logPath=str(log)
+        )
+        solver.tmpDir = folder
+        status = programme.solve(solver)
+        bound = _cbc_lower_bound(log.read_text(encoding="utf-8", errors="replace"))
+    if status == pulp.LpStatusInfeasible:
+        return MilpAnswer(None, None, None, True, False)
+    # PuLP says Optimal also of a solution that the time limit cut short.
+    optimal = programme.sol_status == pulp.LpSolutionOptimal
+    if not optimal and programme.sol_status != pulp.LpSolutionIntegerFeasible:
+        return MilpAnswer(None, None, bound, False, False)
+    solution = np.array([column.value() or 0.0 for column in columns])
+    objective = float(model.costs @ solution)
+    return MilpAnswer(solution, objective, objective if optimal and not problem.gap else bound, False, optimal)
+
+
+def _cbc_lower_bound(log: str) -> float | None:
+    """The bound in CBC's closing summary, which it prints when it stops early; None without."""
+    found = re.findall(r"^Lower bound:\s+(\S+)$", log, re.MULTILINE)
+    return float(found[-1]) if found else None

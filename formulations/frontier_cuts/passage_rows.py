@@ -1,0 +1,114 @@
+"""Rows that charge a stage what its passage costs, where cuts and order rows fall short.
+
+A stage with one new op is left with no more than it begins with and recomputes.
+If it begins with no value outside a set A and ends with every value of a set B,
+its recomputes cost at least those of the cheapest passage from A to B, however
+often and in whatever order ops run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
+from hcb_opt.formulations.frontier_cuts.stage_search import Passage, cheapest_passage
+from hcb_opt.graph import Graph
+from hcb_opt.highs import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class PassageBound:
+    """A bound of what one stage costs.
+
+    Attributes
+    ----------
+    target : int
+        The stage's only new op; the number of ops for the stage after the last.
+    available, kept : frozenset of int
+        The sets A and B.
+    cost : int or None
+        Of the cheapest passage; None if there is none.
+    """
+
+    target: int
+    available: frozenset[int]
+    kept: frozenset[int]
+    cost: int | None
+
+
+def inspect_passage(relaxation: Relaxation, solution: Vector, target: int) -> Passage | PassageBound | None:
+    """Search the stage that a solution plans for its cheapest passage.
+
+    Parameters
+    ----------
+    relaxation : Relaxation
+        With cuts at the target and the op before.
+    solution : ndarray of float64, one per column
+    target : int
+
+    Returns
+    -------
+    Passage, PassageBound or None
+        The passage if it costs no more than the solution charges; else a bound
+        that the solution breaks, made as strong as single values allow; None
+        if the search grows beyond its limit.
+    """
+    graph = relaxation.graph
+    stage = relaxation.stage_of(target)
+    ends = relaxation.carry[stage + 1] if stage < len(relaxation.cuts) else {}
+    available = {value for value, column in relaxation.carry[stage].items() if solution[column] > 0.5}
+    kept = {value for value, column in ends.items() if solution[column] > 0.5}
+    found = cheapest_passage(graph, target, available, kept, relaxation.budget_bytes)
+    if found is None:
+        return None
+    charged = sum(graph.ops[op].cost for op, column in relaxation.recompute[stage].items() if solution[column] > 0.5)
+    if stage in relaxation.extra:
+        charged += round(solution[relaxation.extra[stage]]) * cost_unit(graph)
+    if found.cost is not None and found.cost <= charged:
+        return found
+    for value in sorted(set(relaxation.carry[stage]) - available):
+        if _as_dear(cheapest_passage(graph, target, available | {value}, kept, relaxation.budget_bytes), found):
+            available.add(value)
+    for value in sorted(kept):
+        if _as_dear(cheapest_passage(graph, target, available, kept - {value}, relaxation.budget_bytes), found):
+            kept.remove(value)
+    return PassageBound(target, frozenset(available), frozenset(kept), found.cost)
+
+
+def _as_dear(other: Passage | None, found: Passage) -> bool:
+    if other is None:
+        return False
+    return other.cost is None if found.cost is None else other.cost is None or other.cost >= found.cost
+
+
+def add_passage_row(relaxation: Relaxation, bound: PassageBound) -> None:
+    """sum cost(o) R[k,o] + E[k] + cost * (S in outside A + S out missing of B) >= cost.
+
+    E[k] charges what ops cost that run more than once in the stage. Without a
+    passage the sets must differ: S in outside A + S out missing of B >= 1.
+    """
+    stage = relaxation.stage_of(bound.target)
+    differs = [(column, 1) for value, column in relaxation.carry[stage].items() if value not in bound.available]
+    missing = [relaxation.carry[stage + 1][value] for value in sorted(bound.kept)]
+    if bound.cost is None:
+        relaxation.rows.at_least(1 - len(missing), [*differs, *((column, -1) for column in missing)])
+        return
+    unit = cost_unit(relaxation.graph)
+    extra = relaxation.extra_cost(stage, unit)
+    relaxation.raise_upper(extra, bound.cost // unit)
+    scale = 1.0 / bound.cost
+    relaxation.rows.at_least(
+        1 - len(missing),
+        [
+            *((column, relaxation.graph.ops[op].cost * scale) for op, column in relaxation.recompute[stage].items()),
+            (extra, unit * scale),
+            *differs,
+            *((column, -1) for column in missing),
+        ],
+    )
+
+
+def cost_unit(graph: Graph) -> int:
+    """The largest unit in which every cost of the graph is whole."""
+    return gcd(*(op.cost for op in graph.ops)) or 1

@@ -1,0 +1,90 @@
+"""One row of a comparison: what one method found on one graph at one budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hcb_opt.result import Result, Status, relative_gap
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """What one method found on one graph at one budget.
+
+    Attributes
+    ----------
+    graph : str
+        Label of the panel.
+    ops : int
+    method, kind, claim : str
+        As in `Result` and the registry.
+    declined : bool
+        Whether the graph is larger than the method takes.
+    budget_bytes, store_all_peak_bytes : int
+    status : Status
+    base_cost : int
+    cost, peak_bytes, lower_bound : int or None
+    seconds : float
+    reason : str
+        As in `Result`.
+    """
+
+    graph: str
+    ops: int
+    method: str
+    kind: str
+    claim: str
+    declined: bool
+    budget_bytes: int
+    store_all_peak_bytes: int
+    status: Status
+    base_cost: int
+    cost: int | None
+    peak_bytes: int | None
+    lower_bound: int | None
+    seconds: float
+    reason: str
+
+    @classmethod
+    def of(cls, result: Result, *, graph: str, ops: int, kind: str, declined: bool) -> GapRow:
+        """The row of a result."""
+        return cls(
+            graph=graph,
+            ops=ops,
+            method=result.method,
+            kind=kind,
+            claim=result.claim,
+            declined=declined,
+            budget_bytes=result.budget_bytes,
+            store_all_peak_bytes=result.store_all_peak_bytes,
+            status=result.status,
+            base_cost=result.base_cost,
+            cost=result.cost,
+            peak_bytes=result.peak_bytes,
+            lower_bound=result.lower_bound,
+            seconds=result.seconds,
+            reason=result.reason,
+        )
+
+    @property
+    def share(self) -> float:
+        """Budget as a share of the store-all peak."""
+        return self.budget_bytes / self.store_all_peak_bytes if self.store_all_peak_bytes else math.inf
+
+    @property
+    def overhead(self) -> float | None:
+        """Of the schedule; None without one."""
+        return None if self.cost is None else relative_gap(self.cost, self.base_cost)
+
+    @property
+    def bound_overhead(self) -> float | None:
+        """Overhead that no schedule of the claim's class can go below; None if infeasible."""
+        return None if self.lower_bound is None else relative_gap(self.lower_bound, self.base_cost)
+
+    @property
+    def gap(self) -> float | None:
+        """(cost - lower bound) / lower bound; None without both."""
+        if self.cost is None or self.lower_bound is None:
+            return None
+        return relative_gap(self.cost, self.lower_bound)
