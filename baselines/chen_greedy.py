@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import isqrt
 
 from hcb_opt.blocks import Chain, frontier_bytes, narrow_boundaries, turn_position
@@ -43,7 +43,7 @@ def _distinct_chains(graph: Graph) -> Iterator[Chain]:
     while threshold >= max(1, *written):
         boundaries = _segments(reached, narrow, threshold)
         kept_bytes = sum(widths[boundary] for boundary in boundaries)
-        largest_bytes = max(reached[end] - reached[start] for start, end in zip(boundaries, boundaries[1:], strict=False))
+        largest_bytes = max(reached[end] - reached[start] for start, end in pairwise(boundaries))
         for each in (boundaries, _segments(reached, narrow, isqrt(kept_bytes * largest_bytes))):
             if each not in tried:
                 tried.add(each)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hcb_opt.blocks import balanced_chain, turn_position
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
-from hcb_opt.reversal import spread_counts, offer_cheapest, reversal_computes
+from hcb_opt.reversal import offer_cheapest, reversal_computes, spread_counts
 
 
 @method(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hcb_opt.binomial import best_split, longest_chain
+from hcb_opt.binomial import best_split, repetitions_needed
 from hcb_opt.blocks import balanced_chain, turn_position
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
-from hcb_opt.reversal import Placement, spread_counts, offer_cheapest, reversal_computes
+from hcb_opt.reversal import Placement, offer_cheapest, reversal_computes, spread_counts
 
 MOST_REPETITIONS = 6
 
@@ -24,9 +24,10 @@ def revolve(problem: Problem, progress: Progress) -> None:
 
     The forward is cut at narrow frontiers into L blocks that cost about the same,
     the steps of Revolve; a snapshot is the frontier cut before a block. Several L
-    and s are tried that repeat no step more than a few times; the cheapest schedule within budget counts. One block means that
-    nothing is recomputed. On a chain of equal steps with one op per block the
-    extra steps are t(L, s), see `hcb_opt.binomial`.
+    and s are tried that repeat no step more than a few times; the cheapest
+    schedule within budget counts. One block means that nothing is recomputed. On
+    a chain of equal steps with one op per block the extra steps are t(L, s), see
+    `hcb_opt.binomial`.
     """
     offer_cheapest(problem, progress, _candidates(problem), "binomial schedules of the forward's blocks")
 
@@ -37,7 +38,7 @@ def _candidates(problem: Problem) -> Iterator[list[int]]:
     for count in spread_counts(turn):
         chain = balanced_chain(problem.graph, weights, count)
         for snapshots in reversed(spread_counts(chain.block_count)):
-            if longest_chain(snapshots, MOST_REPETITIONS) >= chain.block_count:
+            if repetitions_needed(chain.block_count, snapshots) <= MOST_REPETITIONS:
                 yield reversal_computes(chain, binomial_placement(snapshots))
 
 

@@ -110,16 +110,17 @@ class StageModel:
         return (self._budget_bytes - workspace_bytes) // self._byte_unit / self._byte_scale
 
     def bound(self, dual: float, error: float) -> int:
-        """A lower bound of the schedule's cost from the solver's, which may be off by this much."""
-        return integer_bound((dual - error) * self._cost_scale) * self._cost_unit
+        """A lower bound of the schedule's cost from the solver's, which may be off by this much.
+
+        Only the part above the base cost is a float's business.
+        """
+        base_units = self.graph.base_cost // self._cost_unit
+        return (base_units + integer_bound((dual - error) * self._cost_scale - base_units)) * self._cost_unit
 
     def computes(self, solution: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
         """The ops in the order in which a solution runs them."""
         return [
-            op
-            for stage in range(len(self.graph.ops))
-            for op in range(stage + 1)
-            if solution[self.R[stage, op]] > 0.5
+            op for stage in range(len(self.graph.ops)) for op in range(stage + 1) if solution[self.R[stage, op]] > 0.5
         ]
 
     def _add_column(self, lower: float, upper: float, cost: float = 0.0, *, whole: bool) -> int:
@@ -176,10 +177,8 @@ def _eq_1c_present_is_kept_or_freed_once(model: StageModel) -> None:
         for value, each in enumerate(model.graph.values):
             if each.producer <= stage:
                 freed = [(model.FREE[stage, pair], 1.0) for pair in model.pairs_of[value]]
-                model.add_row(
-                    [(model.S[stage + 1, value], 1), *freed, (model.S[stage, value], -1), (model.R[stage, each.producer], -1)],
-                    -math.inf, 0,
-                )  # fmt: skip
+                present = [(model.S[stage, value], -1.0), (model.R[stage, each.producer], -1.0)]
+                model.add_row([(model.S[stage + 1, value], 1.0), *freed, *present], -math.inf, 0)
 
 
 def _eq_2_to_4_memory_in_use(model: StageModel) -> None:
@@ -251,10 +250,8 @@ def _recomputed_for_a_use(model: StageModel) -> None:
     """
     for stage in range(len(model.graph.ops)):
         for op in range(stage):
-            model.add_row(
-                [(model.R[stage, op], 1.0), *(use for value in model.graph.ops[op].outputs for use in _uses(model, stage, value))],
-                -math.inf, 0,
-            )  # fmt: skip
+            uses = [use for value in model.graph.ops[op].outputs for use in _uses(model, stage, value)]
+            model.add_row([(model.R[stage, op], 1.0), *uses], -math.inf, 0)
 
 
 def _kept_for_a_use(model: StageModel) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +19,11 @@ from hcb_opt.schedule import schedule_from_computes
 CLAIM = "checkmate-stages"
 CITES = "Jain et al., MLSys 2020"
 # By their own tolerances; an absolute error in the scaled objective.
-_HIGHS_ERROR = 1e-6
+_HIGHS_ERROR = 1e-5
 _CBC_ERROR = 1e-4
 
 
-@method("checkmate_milp", kind="exact", graphs="any DAG of at most 250 ops", cites=CITES, max_ops=250, claim=CLAIM)
+@method("checkmate_milp", kind="exact", graphs="any DAG of at most 300 ops", cites=CITES, max_ops=300, claim=CLAIM)
 def checkmate_milp(problem: Problem, progress: Progress) -> None:
     """Checkmate's MILP by HiGHS: each op at most once per stage, in index order.
 
@@ -36,7 +38,7 @@ def checkmate_milp(problem: Problem, progress: Progress) -> None:
     _report(model, answer, _HIGHS_ERROR, problem, progress)
 
 
-@method("checkmate_milp_cbc", kind="exact", graphs="any DAG of at most 120 ops", cites=CITES, max_ops=120, claim=CLAIM)
+@method("checkmate_milp_cbc", kind="exact", graphs="any DAG of at most 100 ops", cites=CITES, max_ops=100, claim=CLAIM)
 def checkmate_milp_cbc(problem: Problem, progress: Progress) -> None:
     """Checkmate's MILP by CBC through PuLP: the same model, for comparison.
 
@@ -54,16 +56,25 @@ def _report(model: StageModel, answer: MilpAnswer, error: float, problem: Proble
     if answer.values is not None:
         fits = progress.offer(schedule_from_computes(model.graph, model.computes(answer.values)))
         if not fits and progress.schedule is None:
-            progress.give_up("the solver's schedule misses the budget by its rounding errors; try a slightly smaller budget")
+            progress.give_up("the solver's schedule misses the budget by a rounding error; try a slightly smaller one")
     if answer.bound is not None:
-        progress.raise_bound(model.bound(answer.bound, error))
-    if not answer.optimal:
+        bound = model.bound(answer.bound, error)
+        # A warm start may lie outside the class, and below its optimum.
+        progress.raise_bound(bound if progress.cost is None else min(bound, progress.cost))
+    if not answer.optimal and not progress.closed:
         progress.give_up(f"time limit reached with {len(model.costs)} columns and {len(model.row_lower)} rows")
 
 
 def _minimise_by_cbc(model: StageModel, problem: Problem, progress: Progress) -> MilpAnswer:
     import pulp
 
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        # PuLP 3.3 warns of names that it keeps until 4.0; the newer ones are not in 3.1.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _solve_with_pulp(pulp, Path(folder), model, problem, progress)
+
+
+def _solve_with_pulp(pulp: Any, folder: Path, model: StageModel, problem: Problem, progress: Progress) -> MilpAnswer:
     whole = {0: pulp.LpContinuous, 1: pulp.LpInteger}
     columns = [
         pulp.LpVariable(f"x{column}", lower, None if np.isinf(upper) else upper, whole[int(integral)])
@@ -74,17 +85,17 @@ def _minimise_by_cbc(model: StageModel, problem: Problem, progress: Progress) ->
     rows = model.rows
     for row, (lower, upper) in enumerate(zip(model.row_lower, model.row_upper, strict=True)):
         entries = slice(rows.indptr[row], rows.indptr[row + 1])
-        terms = [(columns[column], value) for column, value in zip(rows.indices[entries], rows.data[entries].tolist(), strict=True)]
+        coefficients = rows.data[entries].tolist()
+        terms = [(columns[each], value) for each, value in zip(rows.indices[entries], coefficients, strict=True)]
         sense = pulp.LpConstraintEQ if lower == upper else pulp.LpConstraintLE
         programme += pulp.LpConstraint(pulp.LpAffineExpression(terms), sense, rhs=float(upper))
-    with TemporaryDirectory() as folder:
-        log = Path(folder, "cbc.log")
-        solver = pulp.PULP_CBC_CMD(
-            msg=False, timeLimit=max(1e-3, progress.remaining_seconds), gapRel=problem.gap, threads=1, logPath=str(log)
-        )
-        solver.tmpDir = folder
-        status = programme.solve(solver)
-        bound = _cbc_lower_bound(log.read_text(encoding="utf-8", errors="replace"))
+    log = folder / "cbc.log"
+    solver = pulp.PULP_CBC_CMD(
+        msg=False, timeLimit=max(1e-3, progress.remaining_seconds), gapRel=problem.gap, threads=1, logPath=str(log)
+    )
+    solver.tmpDir = str(folder)
+    status = programme.solve(solver)
+    bound = _cbc_lower_bound(log.read_text(encoding="utf-8", errors="replace"))
     if status == pulp.LpStatusInfeasible:
         return MilpAnswer(None, None, None, True, False)
     # PuLP says Optimal also of a solution that the time limit cut short.

@@ -22,7 +22,13 @@ State = tuple[int, int]
 """How many ops have been computed at least once, and the resident values as a bit mask."""
 
 
-@method("exhaustive", kind="exact", graphs="any DAG of at most 14 ops", cites="A*: Hart, Nilsson & Raphael 1968", max_ops=MAX_OPS)
+@method(
+    "exhaustive",
+    kind="exact",
+    graphs="any DAG of at most 14 ops",
+    cites="A*: Hart, Nilsson & Raphael 1968",
+    max_ops=MAX_OPS,
+)
 def exhaustive(problem: Problem, progress: Progress) -> None:
     """Try every memory state in order of its cost; exact, for small graphs.
 
@@ -61,7 +67,8 @@ def exhaustive(problem: Problem, progress: Progress) -> None:
                 best[after] = cost_after
                 came_from[after] = ((computed, resident), op)
                 heapq.heappush(heap, (cost_after + moves.cost_to_restore(after), -after[0], after[1], cost_after))
-    progress.prove_infeasible(f"none of the {len(best)} reachable memory states completes every op within {problem.budget_bytes} bytes")
+    states = f"none of the {len(best)} reachable memory states"
+    progress.prove_infeasible(f"{states} completes every op within {problem.budget_bytes} bytes")
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class _Moves:
                 continue
             touched = self.inputs[op] | self.outputs[op]
             room = self.budget_bytes - self.graph.workset_bytes[op]
-            others = [value for value in _members(resident & ~touched & self.useful[after])]
+            others = _members(resident & ~touched & self.useful[after])
             for kept in self._fillings(others, room):
                 yield op, (after, (touched | kept) & self.useful[after])
 

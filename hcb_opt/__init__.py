@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.errors import CaptureError, HcbOptError, InvalidInput
-from hcb_opt.graph import Graph, Op, OpSpec, Phase, Value, build_graph
+from hcb_opt.graph import Graph, Op, Phase, Value
 from hcb_opt.io import load_graph, load_schedule, save_graph, save_schedule
 from hcb_opt.replay import IllegalSchedule, Replay, replay
 from hcb_opt.result import Event, Result, Status

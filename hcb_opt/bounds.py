@@ -8,6 +8,7 @@ computed again.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -54,7 +55,9 @@ def mandatory_memory(graph: Graph) -> MandatoryMemory:
         return MandatoryMemory(output_bytes, f"the outputs ({names}{more}) need {output_bytes} bytes at the end")
     op = graph.ops[position]
     names = ", ".join(f"{graph.values[value].name}: {graph.sizes[value]}" for value in (*op.inputs, *op.outputs))
-    return MandatoryMemory(op_bytes, f"op '{op.name}' needs {op_bytes} bytes at once ({names}; workspace: {op.workspace_bytes})")
+    return MandatoryMemory(
+        op_bytes, f"op '{op.name}' needs {op_bytes} bytes at once ({names}; workspace: {op.workspace_bytes})"
+    )
 
 
 def straddling(graph: Graph) -> list[tuple[int, ...]]:
@@ -104,35 +107,68 @@ def cover_bound(graph: Graph, budget_bytes: int) -> int:
         A lower bound of the cost of every fixed-order schedule within budget,
         in cost units.
     """
-    alive: dict[int, int] = {}
+    position = _tightest_position(graph, budget_bytes)
+    if position is None:
+        return graph.base_cost
+    values = straddling_at(graph, position)
+    deficit = sum(graph.sizes[value] for value in values) + graph.workset_bytes[position] - budget_bytes
+    return graph.base_cost + math.ceil(_cheapest_cover(graph, values, deficit))
+
+
+def _tightest_position(graph: Graph, budget_bytes: int) -> int | None:
+    """The position whose covering knapsack costs most; None if no position forces a recompute.
+
+    Floats suffice to choose: the bound that each position gives is valid.
+    """
+    import numpy as np
+
+    costs = np.array([op.cost for op in graph.ops], dtype=float)
+    freed = np.zeros(len(graph.ops))  # by producer: bytes of its values that are alive
+    alive: set[int] = set()
     dying: list[list[int]] = [[] for _ in range(len(graph.ops) + 1)]
-    for value, position in enumerate(graph.last_needed):
-        dying[position].append(value)
-    alive_bytes = 0
-    best = Fraction(0)
+    for value, last in enumerate(graph.last_needed):
+        dying[last].append(value)
+
+    def count(value: int, sign: int) -> None:
+        freed[graph.values[value].producer] += sign * graph.sizes[value]
+
+    best: tuple[float, int | None] = (-1.0, None)
     for position, op in enumerate(graph.ops):
         for value in dying[position]:
             if value in alive:
-                alive_bytes -= alive.pop(value)
-        touched = {*op.inputs, *op.outputs}
-        held_inputs = sum(graph.sizes[value] for value in touched if value in alive)
-        deficit = alive_bytes - held_inputs - (budget_bytes - graph.workset_bytes[position])
+                alive.remove(value)
+                count(value, -1)
+        held = [value for value in {*op.inputs, *op.outputs} if value in alive]
+        for value in held:
+            count(value, -1)
+        producers = np.flatnonzero(freed)
+        bytes_freed = freed[producers]
+        deficit = bytes_freed.sum() + graph.workset_bytes[position] - budget_bytes
         if deficit > 0:
-            best = max(best, _cheapest_cover(graph, [value for value in alive if value not in touched], deficit))
+            cheapest = np.argsort(costs[producers] / bytes_freed)
+            bytes_freed, prices = bytes_freed[cheapest], costs[producers][cheapest]
+            covered = np.cumsum(bytes_freed)
+            last = int(np.searchsorted(covered, deficit))
+            share = 1.0 - (covered[last] - deficit) / bytes_freed[last]
+            best = max(best, (float(prices[:last].sum() + share * prices[last]), position))
+        for value in held:
+            count(value, 1)
         for value in op.outputs:
             if graph.last_needed[value] > position:
-                alive[value] = graph.sizes[value]
-                alive_bytes += graph.sizes[value]
-    return graph.base_cost + math.ceil(best)
+                alive.add(value)
+                count(value, 1)
+    return best[1]
 
 
-def _cheapest_cover(graph: Graph, values: list[int], deficit_bytes: int) -> Fraction:
+def _cheapest_cover(graph: Graph, values: Sequence[int], deficit_bytes: int) -> Fraction:
     freed: dict[int, int] = {}
     for value in values:
         producer = graph.values[value].producer
         freed[producer] = freed.get(producer, 0) + graph.sizes[value]
     cost = Fraction(0)
-    for producer in sorted((each for each in freed if freed[each]), key=lambda each: Fraction(graph.ops[each].cost, freed[each])):
+    for producer in sorted(
+        (each for each in freed if freed[each]), key=lambda each: Fraction(graph.ops[each].cost, freed[each])
+    ):
         take = min(deficit_bytes, freed[producer])
         cost += Fraction(graph.ops[producer].cost * take, freed[producer])
         deficit_bytes -= take

@@ -43,7 +43,9 @@ def parse_budget(budget: int | float | str, store_all_peak_bytes: int) -> int:
     if isinstance(budget, int):
         return _positive(budget, where)
     if isinstance(budget, float):
-        return _share(Fraction(budget).limit_denominator(10**9) if math.isfinite(budget) else None, store_all_peak_bytes, where)
+        return _share(
+            Fraction(budget).limit_denominator(10**9) if math.isfinite(budget) else None, store_all_peak_bytes, where
+        )
     if not isinstance(budget, str):
         raise InvalidInput(where, "not a budget", _FORMS)
     match = re.fullmatch(r"([+-]?\d+)?(\.\d*)?\s*([a-zA-Z]+|%)?", budget.strip().replace("_", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hcb_opt.result import Result, Status, relative_gap
@@ -88,3 +89,13 @@ class GapRow:
         if self.cost is None or self.lower_bound is None:
             return None
         return relative_gap(self.cost, self.lower_bound)
+
+
+def common_claim(rows: Sequence[GapRow]) -> str:
+    """The claim that bounds and optima of several methods are compared under.
+
+    ``fixed-order`` if any row speaks of it, else the first row's. Bounds and
+    proofs of a method's own class say nothing about other schedules.
+    """
+    claims = [row.claim for row in rows]
+    return "fixed-order" if "fixed-order" in claims else claims[0]

@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.errors import InvalidInput
-from hcb_opt.graph import Graph, OpSpec, Phase, build_graph
+from hcb_opt.graph import Graph, Phase
 from hcb_opt.layered import random_layered
 
 
@@ -78,9 +79,8 @@ def training_step(forward: Sequence[ForwardOp], *, name: str, facts: Mapping[str
         return written, forward[source].size_bytes
 
     last = sorted(unread)
-    specs.append(
-        OpSpec("loss", 1, tuple(f"x{source + 1}" for source in last), tuple(write_gradient(source, "loss") for source in last))
-    )
+    gradients_of_loss = tuple(write_gradient(source, "loss") for source in last)
+    specs.append(OpSpec("loss", 1, tuple(f"x{source + 1}" for source in last), gradients_of_loss))
     for position in range(len(forward) - 1, -1, -1):
         op = forward[position]
         reads = [f"x{source + 1}" for source in op.inputs] if op.saves_inputs else []
@@ -116,9 +116,9 @@ def chain(steps: int, sizes_bytes: Sequence[int] | None = None) -> Graph:
     sizes = [1] * steps if sizes_bytes is None else list(sizes_bytes)
     if len(sizes) != steps:
         raise InvalidInput("sizes_bytes", f"{len(sizes)} sizes for {steps} steps", "give one size per step")
-    forward = [
-        ForwardOp((step - 1,) if step else (), size, parameter_bytes=0 if step else size) for step, size in enumerate(sizes)
-    ]
+    first, *others = sizes
+    forward = [ForwardOp((), first, parameter_bytes=first)]
+    forward += [ForwardOp((step,), size) for step, size in enumerate(others)]
     return training_step(forward, name=f"chain_{steps}")
 
 

@@ -69,30 +69,6 @@ class Op:
     mutates: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OpSpec:
-    """An op described by the names of its values, as in the JSON form.
-
-    Attributes
-    ----------
-    name, cost, workspace_bytes, phase, seeded, mutates
-        As in `Op`.
-    inputs : tuple of str
-        Names of the values it reads.
-    outputs : tuple of (str, int)
-        Name and size in bytes of each value it writes.
-    """
-
-    name: str
-    cost: int
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[tuple[str, int], ...] = ()
-    workspace_bytes: int = 0
-    phase: Phase = Phase.FORWARD
-    seeded: bool = False
-    mutates: bool = False
-
-
 @dataclass(frozen=True)
 class Graph:
     """Ops in topological order, and the values they exchange.
@@ -167,8 +143,7 @@ class Graph:
     def workset_bytes(self) -> tuple[int, ...]:
         """Bytes each op cannot run without: its inputs, outputs and workspace."""
         return tuple(
-            op.workspace_bytes + sum(self.sizes[value] for value in {*op.inputs, *op.outputs})
-            for op in self.ops
+            op.workspace_bytes + sum(self.sizes[value] for value in {*op.inputs, *op.outputs}) for op in self.ops
         )
 
     @cached_property
@@ -199,63 +174,6 @@ class Graph:
         return max(self.store_all_profile_bytes, default=0)
 
 
-def build_graph(
-    specs: Iterable[OpSpec],
-    outputs: Iterable[str] = (),
-    *,
-    persistent_bytes: int = 0,
-    cost_unit: str = "unit",
-    name: str = "graph",
-    facts: Mapping[str, str | int] | None = None,
-) -> Graph:
-    """Make a Graph from ops that name the values they read and write.
-
-    Parameters
-    ----------
-    specs : iterable of OpSpec
-        In topological order.
-    outputs : iterable of str
-        Names of the values that must be resident at the end.
-    persistent_bytes, cost_unit, name, facts
-        As in `Graph`.
-
-    Raises
-    ------
-    InvalidInput
-        If a value is unknown, written twice, or read before it is written.
-    """
-    specs = tuple(specs)
-    index: dict[str, int] = {}
-    values: list[Value] = []
-    for position, spec in enumerate(specs):
-        for value_name, size_bytes in spec.outputs:
-            if value_name in index:
-                raise InvalidInput(f"ops[{position}] '{spec.name}'.outputs", f"value '{value_name}' is written twice", "give every value one producer and its own name")
-            index[value_name] = len(values)
-            values.append(Value(value_name, size_bytes, position))
-
-    def lookup(value_name: str, where: str) -> int:
-        if value_name not in index:
-            raise InvalidInput(where, f"no op writes value '{value_name}'", "add its producer or remove the reference")
-        return index[value_name]
-
-    ops = tuple(
-        Op(
-            spec.name,
-            spec.cost,
-            tuple(lookup(each, f"ops[{position}] '{spec.name}'.inputs") for each in spec.inputs),
-            tuple(index[each] for each, _ in spec.outputs),
-            spec.workspace_bytes,
-            spec.phase,
-            spec.seeded,
-            spec.mutates,
-        )
-        for position, spec in enumerate(specs)
-    )
-    required = tuple(lookup(each, "outputs") for each in outputs)
-    return Graph(ops, tuple(values), required, persistent_bytes, cost_unit, name, dict(facts or {}))
-
-
 def _validate(graph: Graph) -> None:
     if not graph.ops:
         raise InvalidInput("ops", "the graph has no ops", "give at least one op")
@@ -273,12 +191,17 @@ def _validate(graph: Graph) -> None:
             if producer >= position:
                 raise InvalidInput(
                     f"{where}.inputs",
-                    f"value '{graph.values[value].name}' is written by op '{graph.ops[producer].name}', which does not come before",
+                    f"value '{graph.values[value].name}' is written by op '{graph.ops[producer].name}', "
+                    "which does not come before",
                     "order the ops so that producers come first; a cycle has no such order",
                 )
         for value in op.outputs:
             if graph.values[value].producer != position:
-                raise InvalidInput(f"{where}.outputs", f"value '{graph.values[value].name}' names another producer", "give every value one producer")
+                raise InvalidInput(
+                    f"{where}.outputs",
+                    f"value '{graph.values[value].name}' names another producer",
+                    "give every value one producer",
+                )
     if sum(len(op.outputs) for op in graph.ops) != len(graph.values):
         raise InvalidInput("values", "a value is no op's output", "list every value once, with its producer")
     if len(set(graph.outputs)) < len(graph.outputs):
@@ -298,5 +221,7 @@ def _require_distinct(names: list[str], where: str, what: str) -> None:
     seen: set[str] = set()
     for position, name in enumerate(names):
         if name in seen:
-            raise InvalidInput(f"{where}[{position}].name", f"{what} name '{name}' is used twice", "names must be unique")
+            raise InvalidInput(
+                f"{where}[{position}].name", f"{what} name '{name}' is used twice", "names must be unique"
+            )
         seen.add(name)

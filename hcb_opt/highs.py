@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import pickle
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,8 @@ class HighsProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._limit_seconds = 0.0
+        self._pending = False
 
     def start(self) -> None:
         """Start the process, without waiting for it."""
@@ -111,51 +114,66 @@ class HighsProcess:
                 if stream is not None:
                     stream.close()
             self._process = None
+            self._pending = False
 
-    def solve(self, model: Model, on_report: Callable[[Report], None] | None = None) -> Report:
-        """Solve a model, telling of better solutions and bounds as they come.
+    def submit(self, model: Model) -> None:
+        """Begin to solve a model; `collect` has the answer. An answer not collected is lost."""
+        if self._pending:
+            self.stop()
+        self._pending = True
+        self._limit_seconds = model.seconds * 1.1 + _GRACE_SECONDS
+        with contextlib.suppress(OSError):  # a process that died is found by collect
+            self.start()
+            assert self._process is not None and self._process.stdin is not None
+            pickle.dump(model, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            self._process.stdin.flush()
+
+    def collect(self, on_report: Callable[[Report], bool] | None = None) -> Report:
+        """Wait for the submitted model, telling of better solutions and bounds as they come.
 
         Parameters
         ----------
-        model : Model
         on_report : callable, optional
-            Called with every report but the last.
+            Called with every report but the last; True ends the solve.
 
         Returns
         -------
         Report
-            The last; if the process died or overran its limit, what was found
-            until then, with a message.
+            The last; if the solve was ended, or the process died or overran its
+            limit, what was found until then, with a message.
         """
-        values: Vector | None = None
-        objective: float | None = None
-        bound: float | None = None
+        assert self._process is not None and self._process.stdout is not None
+        found = Report(None, None, None)
+        watchdog = threading.Timer(self._limit_seconds, self._process.kill)
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            self.start()
-            assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
-            pickle.dump(model, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
-            self._process.stdin.flush()
-            watchdog = threading.Timer(model.seconds * 1.1 + _GRACE_SECONDS, self._process.kill)
-            watchdog.daemon = True
-            watchdog.start()
-            try:
-                while True:
-                    report: Report = pickle.load(self._process.stdout)
-                    if report.last:
-                        return report
-                    if report.values is not None:
-                        values, objective = report.values, report.objective
-                    bound = report.bound if report.bound is not None else bound
-                    if on_report is not None:
-                        on_report(report)
-            finally:
-                watchdog.cancel()
+            while True:
+                report: Report = pickle.load(self._process.stdout)
+                if report.last:
+                    return report
+                found = Report(
+                    found.values if report.values is None else report.values,
+                    found.objective if report.objective is None else report.objective,
+                    found.bound if report.bound is None else report.bound,
+                )
+                if on_report is not None and on_report(report):
+                    self.stop()
+                    return replace(found, last=True, message="ended on request")
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.stop()
-            return Report(values, objective, bound, last=True, message=f"HiGHS ended without an answer ({type(error).__name__})")
+            return replace(found, last=True, message=f"HiGHS ended without an answer ({type(error).__name__})")
         except BaseException:
             self.stop()  # an interrupted solve must not answer the next question
             raise
+        finally:
+            watchdog.cancel()
+            self._pending = False
+
+    def solve(self, model: Model, on_report: Callable[[Report], bool] | None = None) -> Report:
+        """`submit` and `collect` in one."""
+        self.submit(model)
+        return self.collect(on_report)
 
 
 _SHARED = HighsProcess()

@@ -97,7 +97,11 @@ def _lp(model: Model) -> Any:
     lp.col_cost_, lp.col_lower_, lp.col_upper_ = model.costs, model.lower, model.upper
     lp.row_lower_, lp.row_upper_ = model.row_lower, np.full(rows, highspy.kHighsInf)
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = model.row_starts, model.row_columns, model.row_coefficients
+    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = (
+        model.row_starts,
+        model.row_columns,
+        model.row_coefficients,
+    )
     if model.integral:
         lp.integrality_ = [highspy.HighsVarType.kInteger] * columns
     return lp

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.errors import InvalidInput
 from hcb_opt.fields import Fields, shown
 from hcb_opt.files import read_json, write_json
-from hcb_opt.graph import Graph, OpSpec, Phase, build_graph
+from hcb_opt.graph import Graph, Phase
 from hcb_opt.published import read_published
 from hcb_opt.schedule import Action, Compute, Drop, Schedule
 from hcb_opt.topology import require_order

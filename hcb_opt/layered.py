@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
+from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.errors import InvalidInput
-from hcb_opt.graph import Graph, OpSpec, build_graph
+from hcb_opt.graph import Graph
 
 # Sizes of the published layered instances cluster; a mixture (weight, mean, spread) that looks alike.
 _LAYERED_SIZES = ((0.48, 750, 250), (0.25, 2000, 300), (0.18, 3500, 450), (0.09, 5500, 550))

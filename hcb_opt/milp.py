@@ -102,7 +102,7 @@ def minimise(
                     options={"time_limit": seconds, "mip_rel_gap": relative_gap},
                 )
             )
-        except Exception as error:  # noqa: BLE001 - raised again below, in the caller's thread
+        except Exception as error:  # raised again below, in the caller's thread
             failures.append(error)
 
     answers: list[Any] = []
@@ -127,6 +127,5 @@ def _read(answer: Any, bounded: bool) -> MilpAnswer:
     bound = answer.mip_dual_bound
     if bound is None and answer.success:
         bound = objective
-    return MilpAnswer(
-        answer.x, objective, float(bound) if bound is not None and math.isfinite(bound) else None, False, bool(answer.success)
-    )
+    known = bound is not None and math.isfinite(bound)
+    return MilpAnswer(answer.x, objective, float(bound) if known else None, False, bool(answer.success))

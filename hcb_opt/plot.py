@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hcb_opt.errors import InvalidInput
 from hcb_opt.files import replacing
-from hcb_opt.gap_row import GapRow
+from hcb_opt.gap_row import GapRow, common_claim
 from hcb_opt.result import Status
 
 if TYPE_CHECKING:
@@ -47,15 +47,45 @@ _STYLE: Any = {
 }
 
 
-def draw_gap(rows: Sequence[GapRow], paths: Iterable[str | Path]) -> None:
-    """Draw the optimality-gap figure and write it to files.
+def gap_figure(rows: Sequence[GapRow]) -> Figure:
+    """Draw the optimality-gap figure.
 
     One panel per graph. The exact curve is `frontier_cuts` (or, without it, the
     first exact method): filled markers are proven optimal, open ones are not. The
     band reaches from the best lower bound any method proved up to the cheapest
-    schedule any method found, so it closes where the optimum is known. A strip above each panel
-    marks, method by method, the budgets at which no schedule was found and those
-    that are proven infeasible. Methods that declined a graph do not appear.
+    schedule any method found, so it closes where the optimum is known. A strip
+    above each panel marks the budgets that are proven infeasible and, method by
+    method, those at which it found no schedule. Methods that declined a graph do
+    not appear. Bounds and proofs count that speak of `common_claim`; the legend
+    names it.
+
+    Parameters
+    ----------
+    rows : sequence of GapRow
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidInput
+        If there is nothing to draw.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    shown = [row for row in rows if not row.declined]
+    if not shown:
+        raise InvalidInput("rows", "no method took any of the graphs", "name a method that takes graphs of this size")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(layout="constrained")
+        _draw(figure, shown)
+    return figure
+
+
+def save_gap_figure(rows: Sequence[GapRow], paths: Iterable[str | Path]) -> None:
+    """Write the figure of `gap_figure` to files, with fonts as text.
 
     Parameters
     ----------
@@ -69,24 +99,20 @@ def draw_gap(rows: Sequence[GapRow], paths: Iterable[str | Path]) -> None:
         If there is nothing to draw, or a file cannot be written.
     """
     import matplotlib
-    from matplotlib.figure import Figure
 
-    shown = [row for row in rows if not row.declined]
-    if not shown:
-        raise InvalidInput("rows", "no method took any of the graphs", "name a method that takes graphs of this size")
+    figure = gap_figure(rows)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(layout="constrained")
-        _draw(figure, shown)
         for path in paths:
+            undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(Path(path).suffix)
             with replacing(path) as beside:
-                timeless = {"CreationDate": None} if Path(path).suffix == ".pdf" else {}
-                figure.savefig(beside, dpi=200, bbox_inches="tight", metadata=timeless)
+                figure.savefig(beside, dpi=200, bbox_inches="tight", metadata=undated)
 
 
 def _draw(figure: Figure, rows: Sequence[GapRow]) -> None:
     graphs = list(dict.fromkeys(row.graph for row in rows))
     styles = _styles(rows)
-    lanes = _lanes(rows, styles)
+    claim = common_claim(rows)
+    lanes = _lanes(rows, styles, claim)
     lines = math.ceil(len(graphs) / 3)
     columns = math.ceil(len(graphs) / lines)
     strip_inches, panel_inches = 0.13 * len(lanes) + 0.1, 2.6
@@ -98,8 +124,8 @@ def _draw(figure: Figure, rows: Sequence[GapRow]) -> None:
         own = [row for row in rows if row.graph == graph]
         panel = figure.add_subplot(grid[2 * line + 1, column])
         strip = figure.add_subplot(grid[2 * line, column], sharex=panel)
-        handles |= _draw_panel(panel, own, styles)
-        handles |= _draw_strip(strip, own, styles, lanes, labelled=column == 0)
+        handles |= _draw_panel(panel, own, styles, claim)
+        handles |= _draw_strip(strip, own, styles, lanes, claim, labelled=column == 0)
         strip.set_title(f"{graph} ({own[0].ops} ops)")
         panel.set_xlabel("budget / store-all peak")
         if column == 0:
@@ -108,11 +134,11 @@ def _draw(figure: Figure, rows: Sequence[GapRow]) -> None:
     figure.legend(handles.values(), handles.keys(), loc=place, ncols=min(5, len(handles)), handlelength=2.6)
 
 
-def _lanes(rows: Sequence[GapRow], methods: Iterable[str]) -> list[str]:
+def _lanes(rows: Sequence[GapRow], methods: Iterable[str], claim: str) -> list[str]:
     """What the strips have to show, top down: infeasible budgets, and methods that found nothing."""
-    unsolved = {row.method for row in rows if row.cost is None and row.status is not Status.INFEASIBLE}
-    infeasible = [_NONE_EXISTS] if _infeasible(rows) else []
-    return infeasible + [method for method in methods if method in unsolved]
+    infeasible = {(row.graph, row.share) for row in rows if _proves_infeasible(row, claim)}
+    unsolved = {row.method for row in rows if row.cost is None and (row.graph, row.share) not in infeasible}
+    return [_NONE_EXISTS] * bool(infeasible) + [method for method in methods if method in unsolved]
 
 
 def _styles(rows: Sequence[GapRow]) -> dict[str, dict[str, Any]]:
@@ -129,20 +155,19 @@ def _styles(rows: Sequence[GapRow]) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def _draw_panel(panel: Axes, rows: Sequence[GapRow], styles: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _draw_panel(panel: Axes, rows: Sequence[GapRow], styles: dict[str, dict[str, Any]], claim: str) -> dict[str, Any]:
     handles: dict[str, Any] = {}
     for method, style in styles.items():
         found = [row for row in rows if row.method == method and row.cost is not None]
         found.sort(key=lambda row: row.share)
         panel.plot([row.share for row in found], [_percent(row.overhead) for row in found], **{**style, "marker": ""})
         for row in found:
-            face = style["color"] if row.status is Status.OPTIMAL else "white"
+            face = style["color"] if row.status is Status.OPTIMAL and row.claim == claim else "white"
             panel.plot(row.share, _percent(row.overhead), **style, markerfacecolor=face)
         handles[method] = _handle(**style, markerfacecolor="white")
-    claims = " or ".join(sorted({row.claim for row in rows}))
-    handles[f"proven optimal ({claims})"] = _handle(color="black", marker="o", linestyle="", markersize=5.5)
-    handles |= _draw_band(panel, rows, claims)
-    if infeasible := _infeasible(rows):
+    handles[f"proven optimal ({claim})"] = _handle(color="black", marker="o", linestyle="", markersize=5.5)
+    handles |= _draw_band(panel, rows, claim)
+    if infeasible := {row.share for row in rows if _proves_infeasible(row, claim)}:
         # Less memory does not help: all budgets below are infeasible as well.
         panel.axvspan(-1, max(infeasible), facecolor="none", edgecolor="#CCCCCC", hatch="///", linewidth=0, zorder=1)
     _scale(panel, rows)
@@ -151,13 +176,13 @@ def _draw_panel(panel: Axes, rows: Sequence[GapRow], styles: dict[str, dict[str,
     return handles
 
 
-def _draw_band(panel: Axes, rows: Sequence[GapRow], claims: str) -> dict[str, Any]:
+def _draw_band(panel: Axes, rows: Sequence[GapRow], claim: str) -> dict[str, Any]:
     from matplotlib.patches import Patch
 
     bounds: dict[float, float] = {}
     cheapest: dict[float, float] = {}
     for row in rows:
-        if row.bound_overhead is not None:
+        if row.bound_overhead is not None and row.claim == claim:
             bounds[row.share] = max(_percent(row.bound_overhead), bounds.get(row.share, 0.0))
         if row.overhead is not None:
             cheapest[row.share] = min(_percent(row.overhead), cheapest.get(row.share, math.inf))
@@ -170,18 +195,25 @@ def _draw_band(panel: Axes, rows: Sequence[GapRow], claims: str) -> dict[str, An
     look: dict[str, Any] = {"color": "#666666", "linewidth": 0.9, "marker": "_", "markersize": 7}
     panel.plot(shares, [bounds[share] for share in shares], **look, zorder=3)
     return {
-        f"proven lower bound ({claims})": _handle(**look),
+        f"proven lower bound ({claim})": _handle(**look),
         "bound to best schedule": Patch(facecolor="#BBBBBB", alpha=0.6),
     }
 
 
 def _draw_strip(
-    strip: Axes, rows: Sequence[GapRow], styles: dict[str, dict[str, Any]], lanes: list[str], *, labelled: bool
+    strip: Axes,
+    rows: Sequence[GapRow],
+    styles: dict[str, dict[str, Any]],
+    lanes: list[str],
+    claim: str,
+    *,
+    labelled: bool,
 ) -> dict[str, Any]:
     """Where no schedule exists and, one lane per method, where it found none."""
+    infeasible = {row.share for row in rows if _proves_infeasible(row, claim)}
     look: dict[str, Any]
     for row in rows:
-        if row.share in _infeasible(rows):
+        if row.share in infeasible:
             lane, look = _NONE_EXISTS, {"marker": "x", "color": "black"}
         elif row.cost is None:
             lane, look = row.method, {**styles[row.method], "markerfacecolor": "white"}
@@ -201,9 +233,8 @@ def _draw_strip(
     }
 
 
-def _infeasible(rows: Sequence[GapRow]) -> set[float]:
-    """Budgets below which, as some method proved, no schedule exists."""
-    return {row.share for row in rows if row.status is Status.INFEASIBLE}
+def _proves_infeasible(row: GapRow, claim: str) -> bool:
+    return row.status is Status.INFEASIBLE and row.claim == claim
 
 
 def _scale(panel: Axes, rows: Sequence[GapRow]) -> None:

@@ -90,7 +90,9 @@ class Progress:
     @property
     def closed(self) -> bool:
         """Whether the wanted gap is reached."""
-        return self.cost is not None and self.bound is not None and relative_gap(self.cost, self.bound) <= self.problem.gap
+        return (
+            self.cost is not None and self.bound is not None and relative_gap(self.cost, self.bound) <= self.problem.gap
+        )
 
     def offer(self, schedule: Schedule) -> bool:
         """Report a schedule; whether it fits the budget and is the best so far."""

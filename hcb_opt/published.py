@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from hcb_opt.build import OpSpec
 from hcb_opt.errors import InvalidInput
 from hcb_opt.fields import Fields, shown
-from hcb_opt.graph import OpSpec, Phase
+from hcb_opt.graph import Phase
 
 LARGEST_SCALE = 10**12
 

@@ -91,7 +91,9 @@ def _best_move(
     return None if best is None else best[1:]
 
 
-def _evictions(graph: Graph, order: list[int], state: Lifetimes, excess: NDArray[np.int64], worst: int) -> Iterable[_Eviction]:
+def _evictions(
+    graph: Graph, order: list[int], state: Lifetimes, excess: NDArray[np.int64], worst: int
+) -> Iterable[_Eviction]:
     """Every eviction that relieves the worst step, rated by cost per byte of excess removed."""
     op = graph.ops[order[worst]]
     touched = {*op.inputs, *op.outputs}
@@ -143,46 +145,56 @@ def remove_needless(graph: Graph, order: Sequence[int], budget_bytes: int, stop:
     """
     order = list(order)
     while not stop():
-        shorter = _without_one(graph, order, budget_bytes)
-        if shorter is None:
+        needless = _needless_steps(graph, order, budget_bytes)
+        if not needless:
             break
-        order = shorter
+        order = [position for step, position in enumerate(order) if step not in needless]
     return order
 
 
-def _without_one(graph: Graph, order: list[int], budget_bytes: int) -> list[int] | None:
-    """The sequence without its dearest recompute that is not needed to fit."""
+def _needless_steps(graph: Graph, order: list[int], budget_bytes: int) -> set[int]:
+    """Recomputes that can be left out together: the copies before can be held instead."""
     state = lifetimes(graph, order)
-    copy_at = {(int(start), int(value)): copy for copy, (start, value) in enumerate(zip(state.starts, state.values, strict=True))}
+    copy_at = {
+        (int(start), int(value)): copy
+        for copy, (start, value) in enumerate(zip(state.starts, state.values, strict=True))
+    }
     previous: dict[int, int] = {}
     repeats: list[tuple[int, int, list[tuple[int, int]]]] = []
     for step, position in enumerate(order):
-        outputs = graph.ops[position].outputs
         if position in previous:
-            holes = []
-            for value in outputs:
-                if len(state.steps[copy_at[step, value]]) > 1:
-                    holes.append((int(state.ends[copy_at[previous[position], value]]), graph.sizes[value]))
+            holes = [
+                (int(state.ends[copy_at[previous[position], value]]), graph.sizes[value])
+                for value in graph.ops[position].outputs
+                if len(state.steps[copy_at[step, value]]) > 1
+            ]
             repeats.append((-graph.ops[position].cost, step, holes))
         previous[position] = step
+    needless: set[int] = set()
+    merged: set[int] = set()
     for _, step, holes in sorted(repeats):
-        if _holes_fit(state, step, holes, budget_bytes):
-            return order[:step] + order[step + 1 :]
-    return None
+        # Once two copies are merged, the holes around them are no longer what was noted.
+        if order[step] not in merged and _hold(state, step, holes, budget_bytes):
+            needless.add(step)
+            merged.add(order[step])
+    return needless
 
 
-def _holes_fit(state: Lifetimes, step: int, holes: list[tuple[int, int]], budget_bytes: int) -> bool:
-    """Whether the former copies can be held from their last uses until the step.
+def _hold(state: Lifetimes, step: int, holes: list[tuple[int, int]], budget_bytes: int) -> bool:
+    """Hold the former copies from their last uses until the step, if that fits.
 
-    Inputs that would be dropped earlier are still counted, so a yes is certain.
+    Inputs that would be dropped earlier are still counted, so what fits is
+    certain to. The profile is updated.
     """
-    held_bytes = sum(size_bytes for _, size_bytes in holes)
-    until = step
-    for end, size_bytes in sorted(holes, reverse=True):
-        if end + 1 < until and int(state.profile_bytes[end + 1 : until].max()) + held_bytes > budget_bytes:
-            return False
-        until = end + 1
-        held_bytes -= size_bytes
+    first = min((end + 1 for end, _ in holes), default=step)
+    if first >= step:
+        return True
+    during = state.profile_bytes[first:step].copy()
+    for end, size_bytes in holes:
+        during[max(0, end + 1 - first) :] += size_bytes
+    if int(during.max()) > budget_bytes:
+        return False
+    state.profile_bytes[first:step] = during
     return True
 
 

@@ -92,7 +92,9 @@ def replay(graph: Graph, schedule: Schedule) -> Replay:
             op = graph.ops[action.op]
             for value in op.inputs:
                 if not resident[value]:
-                    raise IllegalSchedule(step, f"op '{op.name}' reads value '{graph.values[value].name}', which is not resident")
+                    raise IllegalSchedule(
+                        step, f"op '{op.name}' reads value '{graph.values[value].name}', which is not resident"
+                    )
             for value in op.outputs:
                 if not resident[value]:
                     resident[value] = True

@@ -82,10 +82,10 @@ class _Reversal:
     def _forward(self) -> None:
         self._keep_cuts(self.chain.block_count, advance=False)
         boundaries, cuts = self.chain.boundaries, self.chain.cuts
-        kept_values: set[int] = set()
+        kept, kept_values = frozenset(self.kept), set[int]()
         for block in range(self.chain.block_count):
             if block:
-                if block in self.kept:
+                if block in kept:
                     kept_values.update(cuts[block])
                 lasting = kept_values.union(cuts[block])
                 for position in range(boundaries[block - 1], boundaries[block]):
@@ -116,11 +116,11 @@ class _Reversal:
 
     def _restore(self, block: int, position: int) -> None:
         """Bring back all that ops from this position on read of a block."""
-        forgotten = {value for boundary in self.kept if boundary > block for value in self.chain.cuts[boundary]}
-        self.kept = [boundary for boundary in self.kept if boundary <= block]
-        # Values of the block itself are wanted right now.
-        own = {value for value in forgotten if self._block(value) >= block}
-        self._forget(forgotten, own.union(*(self.chain.cuts[boundary] for boundary in self.kept)))
+        forgotten: set[int] = set()
+        while self.kept[-1] > block:
+            forgotten.update(self.chain.cuts[self.kept.pop()])
+        # What crosses the last kept cut stays with it; values of the block itself are wanted right now.
+        self._forget((value for value in forgotten if self.kept[-1] <= self._block(value) < block), set())
         self._keep_cuts(block + 1, advance=True)
         ops = range(self.chain.boundaries[block], self.chain.boundaries[block + 1])
         self._recompute(

@@ -104,11 +104,15 @@ def _result(chosen: Method, problem: Problem, progress: Progress) -> Result:
     if progress.infeasible and progress.schedule is not None:
         raise RuntimeError(f"{chosen.name} proved infeasible what it solved: {progress.infeasible}")
     if progress.cost is not None and progress.bound is not None and progress.bound > progress.cost:
-        raise RuntimeError(f"{chosen.name} reports a bound of {progress.bound} above a schedule of cost {progress.cost}")
+        raise RuntimeError(
+            f"{chosen.name} reports a bound of {progress.bound} above a schedule of cost {progress.cost}"
+        )
     reason = progress.infeasible or progress.reason
     if progress.schedule is None:
         status = Status.INFEASIBLE if progress.infeasible else Status.NO_SCHEDULE
-        reason = reason or f"{chosen.name} found no schedule within {problem.budget_bytes} bytes in {progress.seconds:.1f} s"
+        reason = (
+            reason or f"{chosen.name} found no schedule within {problem.budget_bytes} bytes in {progress.seconds:.1f} s"
+        )
     else:
         status = Status.OPTIMAL if progress.cost == progress.bound else Status.FEASIBLE
         judged = replay(graph, progress.schedule)

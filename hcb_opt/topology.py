@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hcb_opt.build import OpSpec
 from hcb_opt.errors import InvalidInput
-from hcb_opt.graph import OpSpec
 
 
 def require_order(specs: Sequence[OpSpec]) -> None:

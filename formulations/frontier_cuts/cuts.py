@@ -34,6 +34,11 @@ class Cuts:
     recomputes: dict[int, set[int]] = field(default_factory=dict)
     passages: list[PassageBound] = field(default_factory=list)
 
+    def copy(self) -> Cuts:
+        """A copy that grows by itself."""
+        rows = {target: set(ops) for target, ops in self.recomputes.items()}
+        return Cuts(self.graph, set(self.positions), rows, list(self.passages))
+
     def relaxation(self, budget_bytes: int) -> tuple[Relaxation, list[OrderRows]]:
         """The relaxation with all these cuts and rows."""
         relaxation = Relaxation(self.graph, budget_bytes, self.positions)

@@ -9,8 +9,8 @@ import numpy as np
 from hcb_opt.formulations.frontier_cuts.order_rows import OrderRows
 from hcb_opt.formulations.frontier_cuts.plan import runs
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
-from hcb_opt.lifetimes import lifetimes
 from hcb_opt.highs import Vector
+from hcb_opt.lifetimes import lifetimes
 
 
 def encode(relaxation: Relaxation, order_rows: Iterable[OrderRows], order: Sequence[int]) -> Vector:

@@ -16,6 +16,8 @@ from hcb_opt.formulations.frontier_cuts.stage_search import Passage, cheapest_pa
 from hcb_opt.graph import Graph
 from hcb_opt.highs import Vector
 
+_MOVES_TO_STRENGTHEN = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class PassageBound:
@@ -37,7 +39,7 @@ class PassageBound:
     cost: int | None
 
 
-def inspect_passage(relaxation: Relaxation, solution: Vector, target: int) -> Passage | PassageBound | None:
+def inspect_passage(relaxation: Relaxation, solution: Vector, target: int) -> Passage | list[PassageBound] | None:
     """Search the stage that a solution plans for its cheapest passage.
 
     Parameters
@@ -49,10 +51,10 @@ def inspect_passage(relaxation: Relaxation, solution: Vector, target: int) -> Pa
 
     Returns
     -------
-    Passage, PassageBound or None
-        The passage if it costs no more than the solution charges; else a bound
-        that the solution breaks, made as strong as single values allow; None
-        if the search grows beyond its limit.
+    Passage, list of PassageBound or None
+        The passage if it costs no more than the solution charges; else bounds
+        that the solution breaks, each made as strong as single values allow, in
+        one order or another; None if the search grows beyond its limit.
     """
     graph = relaxation.graph
     stage = relaxation.stage_of(target)
@@ -67,19 +69,23 @@ def inspect_passage(relaxation: Relaxation, solution: Vector, target: int) -> Pa
         charged += round(solution[relaxation.extra[stage]]) * cost_unit(graph)
     if found.cost is not None and found.cost <= charged:
         return found
-    for value in sorted(set(relaxation.carry[stage]) - available):
-        if _as_dear(cheapest_passage(graph, target, available | {value}, kept, relaxation.budget_bytes), found):
-            available.add(value)
-    for value in sorted(kept):
-        if _as_dear(cheapest_passage(graph, target, available, kept - {value}, relaxation.budget_bytes), found):
-            kept.remove(value)
-    return PassageBound(target, frozenset(available), frozenset(kept), found.cost)
 
+    def as_dear(available: set[int], kept: set[int]) -> bool:
+        other = cheapest_passage(graph, target, available, kept, relaxation.budget_bytes, _MOVES_TO_STRENGTHEN)
+        return other is not None and (other.cost is None or (found.cost is not None and other.cost >= found.cost))
 
-def _as_dear(other: Passage | None, found: Passage) -> bool:
-    if other is None:
-        return False
-    return other.cost is None if found.cost is None else other.cost is None or other.cost >= found.cost
+    bounds = []
+    others = sorted(set(relaxation.carry[stage]) - available)
+    for order in (others, others[::-1], sorted(others, key=lambda value: -graph.sizes[value])):
+        most, least = set(available), set(kept)
+        for value in order:
+            if as_dear(most | {value}, least):
+                most.add(value)
+        for value in sorted(kept):
+            if as_dear(most, least - {value}):
+                least.remove(value)
+        bounds.append(PassageBound(target, frozenset(most), frozenset(least), found.cost))
+    return list(dict.fromkeys(bounds))
 
 
 def add_passage_row(relaxation: Relaxation, bound: PassageBound) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
 from hcb_opt.graph import Graph
-from hcb_opt.lifetimes import lifetimes
 from hcb_opt.highs import Vector
+from hcb_opt.lifetimes import lifetimes
 from hcb_opt.realise import recompute_on_demand
 
 
@@ -34,7 +34,9 @@ def realise(relaxation: Relaxation, solution: Vector, scripts: Mapping[int, Sequ
     for stage, cut in enumerate(relaxation.cuts):
         kept = {value for value, column in relaxation.carry[stage + 1].items() if solution[column] > 0.5}
         requests[cut] = sorted(kept.difference(graph.ops[cut].outputs))
-        evictions[cut] = [value for value, each in enumerate(graph.values) if each.producer <= cut and value not in kept]
+        evictions[cut] = [
+            value for value, each in enumerate(graph.values) if each.producer <= cut and value not in kept
+        ]
     return recompute_on_demand(graph, evictions, requests, scripts)
 
 

@@ -177,7 +177,14 @@ class Relaxation:
         op = self.graph.ops[cut]
         touched = {*op.inputs, *op.outputs}
         room = self.budget_bytes - self.graph.workset_bytes[cut]
-        self.memory_row(room, [(column, self.graph.sizes[value]) for value, column in self.carry[stage + 1].items() if value not in touched])
+        self.memory_row(
+            room,
+            [
+                (column, self.graph.sizes[value])
+                for value, column in self.carry[stage + 1].items()
+                if value not in touched
+            ],
+        )
 
     def memory_row(self, room_bytes: int, terms: list[tuple[int, int]]) -> None:
         """Add ``sum bytes * variable <= room``, in units of the budget."""

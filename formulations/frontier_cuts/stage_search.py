@@ -1,14 +1,14 @@
-"""The cheapest way through one stage, by search over what is resident."""
+"""The cheapest way through one stage, or the whole step, by search over what is resident."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from hcb_opt.graph import Graph
 
-_MOST_STATES = 20_000
+MOST_MOVES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +18,41 @@ class Passage:
     Attributes
     ----------
     cost : int or None
-        Of the cheapest recomputes; None if there is no way through.
+        Of the cheapest recomputes alone; None if there is no way through.
     ops : tuple of int
-        Those recomputes, in order.
+        Those recomputes, in order, and the new ops before the target.
     """
 
     cost: int | None
     ops: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """An op that could help, with its values as bits."""
+
+    op: int
+    cost: int
+    inputs: int
+    outputs: int
+    workspace_bytes: int
+
+
 def cheapest_passage(
-    graph: Graph, target: int, available: Collection[int], kept: Collection[int], budget_bytes: int
+    graph: Graph,
+    target: int,
+    available: Collection[int],
+    kept: Collection[int],
+    budget_bytes: int,
+    most_moves: int = MOST_MOVES,
+    begun: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Passage | None:
     """Recompute from what is available until the target can run and be left.
 
     Uniform-cost search over resident sets; an op may run any number of times,
-    in any order.
+    in any order. Values are dropped only to make room, and a set within one
+    that was reached no dearer is not looked at.
 
     Parameters
     ----------
@@ -46,6 +65,13 @@ def cheapest_passage(
     kept : collection of int
         Values that must be resident when the target runs, and after.
     budget_bytes : int
+    most_moves : int
+        Moves to try at most.
+    begun : int, optional
+        How many ops have been computed before; those up to the target that have
+        not are first computed on the way, in order. By default all have.
+    stop : callable
+        Asked now and then; True ends the search as its limit does.
 
     Returns
     -------
@@ -53,63 +79,89 @@ def cheapest_passage(
         None if the search grows beyond its limit.
     """
     inputs = graph.ops[target].inputs if target < len(graph.ops) else graph.outputs
-    wanted = frozenset(value for value in (*kept, *inputs) if graph.values[value].producer < target)
-    ops, useful = _ancestry(graph, wanted)
-    start = frozenset(value for value in available if value in useful)
-    best: dict[frozenset[int], int] = {start: 0}
-    came: dict[frozenset[int], tuple[frozenset[int], int | None]] = {}
-    queue = [(0, 0, start)]
-    pushed = 0
+    wanted = {value for value in (*kept, *inputs) if graph.values[value].producer < target}
+    begun = target if begun is None else begun
+    ops = _ancestors(graph, wanted, range(begun, target))
+    useful = sorted(wanted.union(*(graph.ops[op].inputs for op in ops)))
+    bit = {value: 1 << index for index, value in enumerate(useful)}
+    sizes = [(bit[value], graph.sizes[value]) for value in useful if graph.sizes[value]]
+
+    def bits(values: Collection[int]) -> int:
+        return sum(bit[value] for value in set(values) if value in bit)
+
+    # Outputs that nothing here reads still take room while their op runs.
+    runs = [
+        _Run(
+            op,
+            graph.ops[op].cost,
+            bits(graph.ops[op].inputs),
+            bits(graph.ops[op].outputs),
+            graph.ops[op].workspace_bytes + sum(graph.sizes[v] for v in graph.ops[op].outputs if v not in bit),
+        )
+        for op in ops
+    ]
+    goal = bits(wanted)
+    queue: list[tuple[int, int, int, int, tuple[int, ...]]] = [(0, -begun, 0, bits(available), ())]
+    reached: dict[tuple[int, int], int] = {}
+    seen: dict[int, list[int]] = {position: [] for position in range(begun, target + 1)}
+    moves = 0
     while queue:
-        cost, _, state = heapq.heappop(queue)
-        if cost > best[state]:
+        cost, minus_next, _, state, path = heapq.heappop(queue)
+        next_new = -minus_next
+        if next_new == target and goal & ~state == 0:
+            return Passage(cost, path)
+        if any(state & ~other == 0 for other in seen[next_new]):
             continue
-        if wanted <= state:
-            return Passage(cost, _path(came, state))
-        for op, after in _moves(graph, state, ops, useful, budget_bytes):
-            total = cost + (graph.ops[op].cost if op is not None else 0)
-            if total < best.get(after, total + 1):
-                best[after] = total
-                came[after] = state, op
-                pushed += 1
-                heapq.heappush(queue, (total, -pushed, after))
-        if len(best) > _MOST_STATES:
+        seen[next_new].append(state)
+        if len(seen[next_new]) % 64 == 0 and stop():
             return None
+        for run in runs:
+            new = run.op == next_new
+            if run.op > next_new or run.inputs & ~state or not (new or run.outputs & ~state):
+                continue
+            during = state | run.outputs
+            held_bytes = sum(size for value, size in sizes if value & during) + run.workspace_bytes
+            idle = [(value, size) for value, size in sizes if value & during & ~run.inputs & ~run.outputs]
+            for dropped in _smallest_drops(idle, held_bytes - budget_bytes):
+                moves += 1
+                if moves > most_moves:
+                    return None
+                after, total = during & ~dropped, cost + (0 if new else run.cost)
+                if total < reached.get((next_new + new, after), total + 1):
+                    reached[next_new + new, after] = total
+                    heapq.heappush(queue, (total, -next_new - new, moves, after, (*path, run.op)))
     return Passage(None)
 
 
-def _ancestry(graph: Graph, wanted: frozenset[int]) -> tuple[list[int], set[int]]:
-    """All ops that could help to make the values resident, and the values they read or write."""
-    ops: set[int] = set()
-    useful = set(wanted)
-    pending = list(wanted)
+def _ancestors(graph: Graph, values: Collection[int], ops: Collection[int]) -> list[int]:
+    """The ops, and all that could help to run them or to make the values resident; ascending."""
+    ops = set(ops)
+    pending = [*values, *(value for op in ops for value in graph.ops[op].inputs)]
     while pending:
         producer = graph.values[pending.pop()].producer
         if producer not in ops:
             ops.add(producer)
             pending.extend(graph.ops[producer].inputs)
-            useful.update(graph.ops[producer].inputs)
-    return sorted(ops), useful
+    return sorted(ops)
 
 
-def _moves(
-    graph: Graph, state: frozenset[int], ops: list[int], useful: set[int], budget_bytes: int
-) -> Iterator[tuple[int | None, frozenset[int]]]:
-    """Runs of ops that fit, and drops of single values."""
-    for op in ops:
-        each = graph.ops[op]
-        if state.issuperset(each.inputs) and not state.issuperset(each.outputs):
-            during = state.union(each.outputs)
-            if sum(graph.sizes[value] for value in during) + each.workspace_bytes <= budget_bytes:
-                yield op, during.intersection(useful)
-    for value in state:
-        yield None, state - {value}
+def _smallest_drops(idle: list[tuple[int, int]], excess_bytes: int) -> Iterator[int]:
+    """Every set of idle values that frees the excess and would not without any one of them."""
+    if excess_bytes <= 0:
+        yield 0
+        return
+    ordered = sorted(idle, key=lambda each: (-each[1], each[0]))
+    rest = [0] * (len(ordered) + 1)
+    for index in range(len(ordered) - 1, -1, -1):
+        rest[index] = rest[index + 1] + ordered[index][1]
 
+    def extend(index: int, chosen: int, missing: int) -> Iterator[int]:
+        if missing <= 0:
+            yield chosen
+        elif rest[index] >= missing:
+            value, size = ordered[index]
+            yield from extend(index + 1, chosen | value, missing - size)
+            yield from extend(index + 1, chosen, missing)
 
-def _path(came: dict[frozenset[int], tuple[frozenset[int], int | None]], state: frozenset[int]) -> tuple[int, ...]:
-    ops: list[int] = []
-    while state in came:
-        state, op = came[state]
-        if op is not None:
-            ops.append(op)
-    return tuple(reversed(ops))
+    # Largest first: a set is left as soon as it suffices, so its last member is its smallest.
+    yield from extend(0, 0, excess_bytes)

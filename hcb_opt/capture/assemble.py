@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 import torch.fx
 
+from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.capture import torch_shim
 from hcb_opt.capture.costs import CostModel
 from hcb_opt.capture.storages import Slot, Slots, find_slots, is_op, live_nodes, slot_bytes, slot_leaves
 from hcb_opt.capture.work import flop_counter_flops, node_work
 from hcb_opt.errors import CaptureError
-from hcb_opt.graph import Graph, OpSpec, Phase, build_graph
+from hcb_opt.graph import Graph, Phase
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def user_line(error: BaseException) -> str | None:
         folders.append(Path(torch_file).parent)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_absolute() and not any(path.is_relative_to(each) for each in folders if not _is_site(each, path)):
+        generated = frame.filename.startswith(("<frozen", "<eval_with_key"))
+        if not generated and not any(path.is_relative_to(each) for each in folders if not _is_site(each, path)):
             return f"{path.name}:{frame.lineno} `{frame.line}`" if frame.line else f"{path.name}:{frame.lineno}"
     return None
 

@@ -1,0 +1,40 @@
+# The whole set-up is one virtual environment, made on first use and renewed when its inputs change.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+RESULTS := results
+
+.PHONY: help gap test gpu clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+gap: $(READY) ## capture GPT-2, ResNet-50 and U-Net, solve them at six budgets, draw the gap plot
+	$(PYTHON) -m hcb_opt reproduce gap --output $(RESULTS)/gap
+
+test: $(READY) ## all quick tests, lint, types and import rules
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m pytest -n 2 -m "not slow and not gpu"
+
+gpu: $(READY) ## the tests that need a CUDA device
+	$(PYTHON) -m pytest -m gpu
+
+clean: ## remove the environment, build products and results
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(RESULTS)
+
+$(READY): pyproject.toml constraints.txt
+	@set -eu; \
+	for python in python3 python3.13 python3.12 python3.11; do \
+	    if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	        echo "making $(VENV) with $$($$python --version)"; \
+	        $$python -m venv $(VENV); \
+	        $(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'; \
+	        touch $@; \
+	        exit 0; \
+	    fi; \
+	done; \
+	echo "make: no usable Python: install Python 3.11, 3.12 or 3.13 with its venv module (on Debian: python3-venv)" >&2; \
+	exit 1

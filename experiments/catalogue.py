@@ -1,0 +1,39 @@
+"""The experiments there are, found by walking this folder."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import hcb_opt.experiments
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A figure or table that can be made again.
+
+    Attributes
+    ----------
+    name, summary : str
+    run : callable
+        ``run(directory, quick)`` makes it with its default configuration, writes
+        its files into ``directory`` and prints its table; ``quick`` takes a
+        small version that shows in seconds whether everything works.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Path, bool], None]
+
+
+def experiments() -> dict[str, Experiment]:
+    """All experiments by name: the modules that define ``NAME``, ``SUMMARY`` and ``run_default``."""
+    found = {}
+    for module in sorted(pkgutil.iter_modules(hcb_opt.experiments.__path__), key=lambda each: each.name):
+        loaded = importlib.import_module(f"hcb_opt.experiments.{module.name}")
+        if hasattr(loaded, "NAME"):
+            found[loaded.NAME] = Experiment(loaded.NAME, loaded.SUMMARY, loaded.run_default)
+    return found

@@ -1,0 +1,197 @@
+"""The loop of the lead method: solve, realise, repair, and count memory where it broke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from hcb_opt.bounds import integer_bound
+from hcb_opt.formulations.frontier_cuts.cuts import Cuts
+from hcb_opt.formulations.frontier_cuts.encode import encode
+from hcb_opt.formulations.frontier_cuts.passage_rows import cost_unit, inspect_passage
+from hcb_opt.formulations.frontier_cuts.plan import Violation, realise, worst_violations
+from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
+from hcb_opt.formulations.frontier_cuts.stage_search import Passage, cheapest_passage
+from hcb_opt.highs import Report, Vector, highs
+from hcb_opt.progress import Problem, Progress
+from hcb_opt.repair import make_fit, remove_needless
+from hcb_opt.schedule import schedule_from_computes
+
+_ROUND_SHARE = 0.1
+_LEAST_ROUND_SECONDS = 4.0
+_FIRST_REPAIR_MOVES = 30
+_SMALL_OPS = 20
+_SMALL_ROUNDS = 6
+_SMALL_MOVES = 2_000_000
+
+
+@dataclass
+class _Track:
+    """One growing choice of cuts, and how long a round on it may take."""
+
+    cuts: Cuts
+    round_seconds: float
+    solved: bool = True
+    exhausted: bool = False
+
+
+class Refinement:
+    """Two choices of cuts that grow: a wide one for plans, a narrow one for bounds.
+
+    The wide one takes up every violation of a plan. As soon as a round on it
+    does not end in time the narrow one, to which one violation is added at a
+    time, the one that lifts the linear relaxation most, takes turns with it:
+    few well-placed cuts give the better bounds.
+
+    Parameters
+    ----------
+    problem : Problem
+    progress : Progress
+    """
+
+    def __init__(self, problem: Problem, progress: Progress) -> None:
+        self.problem = problem
+        self.progress = progress
+        self.graph = problem.graph
+        self.unit = cost_unit(problem.graph)
+        profile = problem.graph.store_all_profile_bytes
+        self.peak = max(range(len(profile)), key=profile.__getitem__)
+
+    def run(self) -> None:
+        """Refine until the bounds meet, infeasibility is proven or time is up."""
+        seconds = max(_LEAST_ROUND_SECONDS, self.problem.time_limit * _ROUND_SHARE)
+        wide = _Track(Cuts(self.graph, {self.peak}), seconds)
+        narrow = _Track(Cuts(self.graph, {self.peak}), seconds)
+        self._first_round(wide)
+        rounds = 0
+        while not self.progress.done and not wide.exhausted:
+            self._round(wide, self._add_all)
+            rounds += 1
+            if (rounds == _SMALL_ROUNDS or wide.exhausted) and len(self.graph.ops) <= _SMALL_OPS:
+                self._search_whole()
+            if not wide.solved and not narrow.exhausted and not self.progress.done:
+                self._round(narrow, self._add_best)
+        if wide.exhausted and not self.progress.done:
+            self.progress.give_up("a stage is too large to be searched, and no further cut separates it")
+
+    def _first_round(self, track: _Track) -> None:
+        """Repair the store-all schedule while the solver works on the first relaxation."""
+        relaxation, _ = track.cuts.relaxation(self.problem.budget_bytes)
+        seconds = min(self.progress.remaining_seconds, track.round_seconds)
+        highs().submit(relaxation.model(start=None, seconds=seconds, relative_gap=0.0, seed=self.problem.seed))
+        self._improve(range(len(self.graph.ops)), moves=_FIRST_REPAIR_MOVES)
+        self._take(track, relaxation, highs().collect(self._listener(relaxation)), self._add_all)
+
+    def _round(self, track: _Track, add: Callable[[_Track, list[Violation]], bool]) -> None:
+        """Solve one relaxation from the best schedule so far, and learn from its solution."""
+        relaxation, order_rows = track.cuts.relaxation(self.problem.budget_bytes)
+        best = self.progress.schedule
+        start = None if best is None else encode(relaxation, order_rows, best.computes)
+        seconds = min(self.progress.remaining_seconds, track.round_seconds)
+        model = relaxation.model(start=start, seconds=seconds, relative_gap=0.0, seed=self.problem.seed)
+        self._take(track, relaxation, highs().solve(model, self._listener(relaxation)), add)
+
+    def _listener(self, relaxation: Relaxation) -> Callable[[Report], bool]:
+        scale = relaxation.scale
+
+        def tell(report: Report) -> bool:
+            if report.bound is not None:
+                self.progress.raise_bound(self.graph.base_cost + integer_bound(report.bound * scale, self.unit))
+            # At a gap of 0 the solver ends by itself; ending it early costs a new process.
+            return self.problem.gap > 0 and self.progress.closed
+
+        return tell
+
+    def _take(
+        self, track: _Track, relaxation: Relaxation, report: Report, add: Callable[[_Track, list[Violation]], bool]
+    ) -> None:
+        """Bound, plan, repair; then separate what the plan breaks."""
+        self._listener(relaxation)(report)
+        track.solved = report.optimal
+        if report.infeasible:
+            cuts = len(track.cuts.positions)
+            self.progress.prove_infeasible(
+                f"no recomputation fits {self.problem.budget_bytes} bytes at all of {cuts} cuts"
+            )
+        elif report.values is None:
+            track.round_seconds *= 2
+        else:
+            order = realise(relaxation, report.values)
+            violations = worst_violations(relaxation, order)
+            self._improve(order)
+            grown = add(track, violations) if violations and not self.progress.done else False
+            passed = not grown and self._pass_stages(track, relaxation, report.values, violations)
+            if not grown and not passed:
+                track.exhausted = bool(violations) and report.optimal
+                track.round_seconds *= 2
+
+    def _add_all(self, track: _Track, violations: list[Violation]) -> bool:
+        """Separate every violation that cuts and order rows can."""
+        added = [track.cuts.add(violation) for violation in violations]
+        return any(added)
+
+    def _add_best(self, track: _Track, violations: list[Violation]) -> bool:
+        """Separate the violation whose separation lifts the linear relaxation most.
+
+        While the solver still needs its time for the present cuts, none.
+        """
+        if not track.solved:
+            return False
+        rated: list[tuple[float, int, Cuts]] = []
+        for violation in violations:
+            cuts = track.cuts.copy()
+            if cuts.add(violation):
+                relaxation, _ = cuts.relaxation(self.problem.budget_bytes)
+                seconds = min(self.progress.remaining_seconds, track.round_seconds)
+                model = relaxation.model(start=None, seconds=seconds, relative_gap=0.0, seed=self.problem.seed)
+                bound = highs().solve(replace(model, integral=False)).bound
+                rated.append((-1.0 if bound is None else bound, violation.excess_bytes, cuts))
+        if not rated:
+            return False
+        track.cuts = max(rated, key=lambda each: each[:2])[2]
+        return True
+
+    def _pass_stages(
+        self, track: _Track, relaxation: Relaxation, solution: Vector, violations: list[Violation]
+    ) -> bool:
+        """Search the stages that no cut separates: order their recomputes, or bound their cost."""
+        scripts: dict[int, Sequence[int]] = {}
+        bounded = False
+        for violation in violations:
+            passage = inspect_passage(relaxation, solution, violation.target)
+            if isinstance(passage, Passage):
+                scripts[violation.target] = passage.ops
+            elif passage is not None:
+                track.cuts.passages.extend(passage)
+                bounded = True
+        if scripts:
+            self._improve(realise(relaxation, solution, scripts))
+        return bounded
+
+    def _search_whole(self) -> None:
+        """Search a small step as one stage: tight budgets need many recomputes in one place."""
+        if self.progress.done:
+            return
+        budget_bytes, count = self.problem.budget_bytes, len(self.graph.ops)
+        whole = cheapest_passage(
+            self.graph, count, (), (), budget_bytes, _SMALL_MOVES, begun=0, stop=lambda: self.progress.done
+        )
+        if whole is not None and whole.cost is None:
+            self.progress.prove_infeasible(f"a search of all sequences found none that fits {budget_bytes} bytes")
+        elif whole is not None and whole.cost is not None:
+            self.progress.offer(schedule_from_computes(self.graph, whole.ops))
+            self.progress.raise_bound(self.graph.base_cost + whole.cost)
+
+    def _improve(self, order: Sequence[int], moves: int | None = None) -> None:
+        """Repair a sequence until it fits, make it cheap, and offer it."""
+        asked = 0
+
+        def stop() -> bool:
+            nonlocal asked
+            asked += 1
+            return self.progress.remaining_seconds <= 0 or (moves is not None and asked > moves)
+
+        fitting = make_fit(self.graph, order, self.problem.budget_bytes, stop)
+        if fitting is not None:
+            cheap = remove_needless(self.graph, fitting, self.problem.budget_bytes, stop)
+            self.progress.offer(schedule_from_computes(self.graph, cheap))
