@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hcb_opt.formulations._checkmate_model import StageModel
-from hcb_opt.milp import MilpAnswer, minimise
+from hcb_opt.highs import HighsProcess, Model, Report
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
 from hcb_opt.schedule import schedule_from_computes
@@ -31,10 +31,11 @@ def checkmate_milp(problem: Problem, progress: Progress) -> None:
     twice within one stage. The model grows with the square of the number of ops.
     """
     model = StageModel(problem.graph, problem.budget_bytes)
-    answer = minimise(
-        model.costs, model.rows, model.row_lower, model.row_upper, model.lower, model.upper, model.integrality,
-        seconds=progress.remaining_seconds, relative_gap=problem.gap,
-    )  # fmt: skip
+    process = HighsProcess("hcb_opt.scipy_worker")
+    try:
+        answer = process.solve(_as_model(model, progress.remaining_seconds, problem.gap))
+    finally:
+        process.stop()
     _report(model, answer, _HIGHS_ERROR, problem, progress)
 
 
@@ -49,8 +50,24 @@ def checkmate_milp_cbc(problem: Problem, progress: Progress) -> None:
     _report(model, _minimise_by_cbc(model, problem, progress), _CBC_ERROR, problem, progress)
 
 
-def _report(model: StageModel, answer: MilpAnswer, error: float, problem: Problem, progress: Progress) -> None:
-    if answer.proven_infeasible:
+def _as_model(model: StageModel, seconds: float, relative_gap: float) -> Model:
+    return Model(
+        costs=model.costs,
+        lower=model.lower,
+        upper=model.upper,
+        row_lower=model.row_lower,
+        row_upper=model.row_upper,
+        row_starts=model.rows.indptr.astype(np.int32),
+        row_columns=model.rows.indices.astype(np.int32),
+        row_coefficients=model.rows.data.astype(np.float64),
+        integrality=model.integrality.astype(np.uint8),
+        seconds=seconds,
+        relative_gap=relative_gap,
+    )
+
+
+def _report(model: StageModel, answer: Report, error: float, problem: Problem, progress: Progress) -> None:
+    if answer.infeasible:
         progress.give_up(f"proven: no schedule of class {CLAIM} fits {problem.budget_bytes} bytes")
         return
     if answer.values is not None:
@@ -65,7 +82,7 @@ def _report(model: StageModel, answer: MilpAnswer, error: float, problem: Proble
         progress.give_up(f"time limit reached with {len(model.costs)} columns and {len(model.row_lower)} rows")
 
 
-def _minimise_by_cbc(model: StageModel, problem: Problem, progress: Progress) -> MilpAnswer:
+def _minimise_by_cbc(model: StageModel, problem: Problem, progress: Progress) -> Report:
     import pulp
 
     with TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -74,7 +91,7 @@ def _minimise_by_cbc(model: StageModel, problem: Problem, progress: Progress) ->
         return _solve_with_pulp(pulp, Path(folder), model, problem, progress)
 
 
-def _solve_with_pulp(pulp: Any, folder: Path, model: StageModel, problem: Problem, progress: Progress) -> MilpAnswer:
+def _solve_with_pulp(pulp: Any, folder: Path, model: StageModel, problem: Problem, progress: Progress) -> Report:
     whole = {0: pulp.LpContinuous, 1: pulp.LpInteger}
     columns = [
         pulp.LpVariable(f"x{column}", lower, None if np.isinf(upper) else upper, whole[int(integral)])
@@ -97,14 +114,14 @@ def _solve_with_pulp(pulp: Any, folder: Path, model: StageModel, problem: Proble
     status = programme.solve(solver)
     bound = _cbc_lower_bound(log.read_text(encoding="utf-8", errors="replace"))
     if status == pulp.LpStatusInfeasible:
-        return MilpAnswer(None, None, None, True, False)
+        return Report(None, None, None, infeasible=True, last=True)
     # PuLP says Optimal also of a solution that the time limit cut short.
     optimal = programme.sol_status == pulp.LpSolutionOptimal
     if not optimal and programme.sol_status != pulp.LpSolutionIntegerFeasible:
-        return MilpAnswer(None, None, bound, False, False)
+        return Report(None, None, bound, last=True)
     solution = np.array([column.value() or 0.0 for column in columns])
     objective = float(model.costs @ solution)
-    return MilpAnswer(solution, objective, objective if optimal and not problem.gap else bound, False, optimal)
+    return Report(solution, objective, objective if optimal and not problem.gap else bound, optimal=optimal, last=True)
 
 
 def _cbc_lower_bound(log: str) -> float | None:

@@ -1,4 +1,8 @@
-"""HiGHS in a process of its own: warm starts, live bounds, and no harm if it hangs or dies."""
+"""HiGHS in a process of its own: warm starts, live bounds, and no harm if it hangs or dies.
+
+Two builds of HiGHS can serve: highspy, which takes starts and reports on the
+way, and the one inside SciPy.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +27,17 @@ _GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Model:
-    """Minimise ``costs @ x`` with ``rows @ x >= row_lower`` and bounded columns.
+    """Minimise ``costs @ x`` with ``row_lower <= rows @ x <= row_upper`` and bounded columns.
 
     Attributes
     ----------
     costs, lower, upper : ndarray of float64, shape (columns,)
-    row_lower : ndarray of float64, shape (rows,)
+    row_lower, row_upper : ndarray of float64, shape (rows,)
+        Infinite where a side is open.
     row_starts, row_columns, row_coefficients : ndarray
         The rows in compressed sparse form.
-    integral : bool
-        Whether all columns must be whole.
+    integrality : ndarray of uint8, shape (columns,)
+        1 where a column must be whole, else 0.
     start : ndarray of float64, shape (columns,), or None
         A solution to start from.
     seconds, relative_gap, seed
@@ -42,10 +48,11 @@ class Model:
     lower: Vector
     upper: Vector
     row_lower: Vector
+    row_upper: Vector
     row_starts: NDArray[np.int32]
     row_columns: NDArray[np.int32]
     row_coefficients: Vector
-    integral: bool = True
+    integrality: NDArray[np.uint8]
     start: Vector | None = None
     seconds: float = 60.0
     relative_gap: float = 0.0
@@ -73,6 +80,8 @@ class Report:
         Proven without solution; bounds met within the wanted gap.
     last : bool
         Whether the solve has ended.
+    died : bool
+        Whether the process ended, by itself or at the watchdog's hand.
     message : str
         Why it ended early; else empty.
     """
@@ -83,48 +92,60 @@ class Report:
     infeasible: bool = False
     optimal: bool = False
     last: bool = False
+    died: bool = False
     message: str = ""
 
 
 class HighsProcess:
-    """One HiGHS process, started when first used and kept for further solves."""
+    """One HiGHS process, started when first used and kept for further solves.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    worker : str
+        The module that the process runs.
+    """
+
+    def __init__(self, worker: str = "hcb_opt.highs_worker") -> None:
+        self._worker = worker
         self._process: subprocess.Popen[bytes] | None = None
-        self._limit_seconds = 0.0
-        self._pending = False
+        self._watchdog: threading.Timer | None = None
 
     def start(self) -> None:
         """Start the process, without waiting for it."""
         if self._process is None or self._process.poll() is not None:
+            here = str(Path(__file__).resolve().parents[1])
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hcb_opt.highs_worker"],
+                # -P: files in the current directory must not stand in for the solver's modules.
+                [sys.executable, "-P", "-m", self._worker],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))},
                 start_new_session=True,
             )
 
     def stop(self) -> None:
         """End the process at once."""
+        self._call_off_watchdog()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    stream.close()
+                    with contextlib.suppress(OSError):
+                        stream.close()
             self._process = None
-            self._pending = False
 
     def submit(self, model: Model) -> None:
         """Begin to solve a model; `collect` has the answer. An answer not collected is lost."""
-        if self._pending:
+        if self._watchdog is not None:
             self.stop()
-        self._pending = True
-        self._limit_seconds = model.seconds * 1.1 + _GRACE_SECONDS
+        self.start()
+        assert self._process is not None and self._process.stdin is not None
+        self._watchdog = threading.Timer(model.seconds * 1.1 + _GRACE_SECONDS, self._process.kill)
+        self._watchdog.daemon = True
+        self._watchdog.start()
         with contextlib.suppress(OSError):  # a process that died is found by collect
-            self.start()
-            assert self._process is not None and self._process.stdin is not None
             pickle.dump(model, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
 
@@ -144,13 +165,11 @@ class HighsProcess:
         """
         assert self._process is not None and self._process.stdout is not None
         found = Report(None, None, None)
-        watchdog = threading.Timer(self._limit_seconds, self._process.kill)
-        watchdog.daemon = True
-        watchdog.start()
         try:
             while True:
                 report: Report = pickle.load(self._process.stdout)
                 if report.last:
+                    self._call_off_watchdog()
                     return report
                 found = Report(
                     found.values if report.values is None else report.values,
@@ -160,15 +179,17 @@ class HighsProcess:
                 if on_report is not None and on_report(report):
                     self.stop()
                     return replace(found, last=True, message="ended on request")
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
+        except (EOFError, OSError, pickle.UnpicklingError):
             self.stop()
-            return replace(found, last=True, message=f"HiGHS ended without an answer ({type(error).__name__})")
+            return replace(found, last=True, died=True, message="the HiGHS process ended without an answer")
         except BaseException:
             self.stop()  # an interrupted solve must not answer the next question
             raise
-        finally:
-            watchdog.cancel()
-            self._pending = False
+
+    def _call_off_watchdog(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
 
     def solve(self, model: Model, on_report: Callable[[Report], bool] | None = None) -> Report:
         """`submit` and `collect` in one."""

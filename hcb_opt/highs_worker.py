@@ -1,39 +1,22 @@
 """The process that runs HiGHS; started by `hcb_opt.highs`, never imported by it.
 
-It reads pickled `hcb_opt.highs.Model` messages on standard input and answers
-with pickled `hcb_opt.highs.Report` messages, the last of each solve marked.
+It runs highspy's build, which takes starts and reports on the way.
 """
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import sys
-from typing import Any, BinaryIO
+from typing import Any
 
 import highspy
 import numpy as np
 
 from hcb_opt.highs import Model, Report
+from hcb_opt.worker import Send, serve, trivial_report
 
 
-def serve(requests: BinaryIO, reports: BinaryIO) -> None:
-    """Solve models until standard input ends."""
-    while True:
-        try:
-            model: Model = pickle.load(requests)
-        except EOFError:
-            return
-
-        def send(report: Report) -> None:
-            pickle.dump(report, reports, protocol=pickle.HIGHEST_PROTOCOL)
-            reports.flush()
-
-        send(_solve(model, send))
-
-
-def _solve(model: Model, send: Any) -> Report:
+def _solve(model: Model, send: Send) -> Report:
+    if not len(model.costs):
+        return trivial_report(model)
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
@@ -41,6 +24,10 @@ def _solve(model: Model, send: Any) -> Report:
     solver.setOptionValue("time_limit", model.seconds)
     solver.setOptionValue("mip_rel_gap", model.relative_gap)
     solver.setOptionValue("mip_abs_gap", 1e-7)
+    # A budget of 8 GiB is met to the byte only with tolerances below the defaults.
+    solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
+    solver.setOptionValue("mip_feasibility_tolerance", 1e-9)
+    solver.setOptionValue("small_matrix_value", 1e-12)
     solver.passModel(_lp(model))
     if model.start is not None:
         start = highspy.HighsSolution()
@@ -59,7 +46,7 @@ def _solve(model: Model, send: Any) -> Report:
             bound = dual
             send(Report(None, None, bound))
 
-    if model.integral:
+    if model.integrality.any():
         solver.cbMipImprovingSolution.subscribe(improved)
         solver.cbMipLogging.subscribe(logged)
     solver.run()
@@ -73,7 +60,7 @@ def _last_report(solver: Any, model: Model, bound: float | None) -> Report:
     infeasible = status in (kinds.kInfeasible, kinds.kUnboundedOrInfeasible)
     found = not infeasible and info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     optimal = status == kinds.kOptimal
-    if model.integral:
+    if model.integrality.any():
         dual = float(info.mip_dual_bound)
         if np.isfinite(dual) and not infeasible:
             bound = dual if bound is None else max(bound, dual)
@@ -95,25 +82,18 @@ def _lp(model: Model) -> Any:
     rows, columns = model.shape
     lp.num_col_, lp.num_row_ = columns, rows
     lp.col_cost_, lp.col_lower_, lp.col_upper_ = model.costs, model.lower, model.upper
-    lp.row_lower_, lp.row_upper_ = model.row_lower, np.full(rows, highspy.kHighsInf)
+    lp.row_lower_, lp.row_upper_ = model.row_lower, model.row_upper
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = (
         model.row_starts,
         model.row_columns,
         model.row_coefficients,
     )
-    if model.integral:
-        lp.integrality_ = [highspy.HighsVarType.kInteger] * columns
+    if model.integrality.any():
+        kinds = highspy.HighsVarType
+        lp.integrality_ = [kinds.kInteger if whole else kinds.kContinuous for whole in model.integrality]
     return lp
 
 
-def main() -> None:
-    """Serve on standard input and output; whatever HiGHS prints goes to standard error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reports = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    serve(sys.stdin.buffer, reports)
-
-
 if __name__ == "__main__":
-    main()
+    serve(_solve)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from hcb_opt.graph import Graph
 from hcb_opt.replay import replay
-from hcb_opt.result import Event, relative_gap
+from hcb_opt.result import PRECISION, Event, relative_gap
 from hcb_opt.schedule import Schedule
 
 
@@ -88,11 +88,16 @@ class Progress:
         return bool(self.infeasible) or self.closed or self.remaining_seconds <= 0.0
 
     @property
+    def gap(self) -> float | None:
+        """(cost - bound) / bound; None without both."""
+        if self.cost is None or self.bound is None:
+            return None
+        return relative_gap(self.cost, self.bound)
+
+    @property
     def closed(self) -> bool:
-        """Whether the wanted gap is reached."""
-        return (
-            self.cost is not None and self.bound is not None and relative_gap(self.cost, self.bound) <= self.problem.gap
-        )
+        """Whether the wanted gap is reached, or the solvers' precision."""
+        return self.gap is not None and self.gap <= max(self.problem.gap, PRECISION)
 
     def offer(self, schedule: Schedule) -> bool:
         """Report a schedule; whether it fits the budget and is the best so far."""

@@ -8,11 +8,14 @@ from enum import StrEnum
 
 from hcb_opt.schedule import Schedule
 
+PRECISION = 1e-9
+"""Relative gap that floating-point solvers cannot tell from none: their bounds are rounded down by as much."""
+
 
 class Status(StrEnum):
     """How a solve ended."""
 
-    OPTIMAL = "OPTIMAL"  #: the schedule's cost equals the lower bound
+    OPTIMAL = "OPTIMAL"  #: the schedule's cost equals the lower bound, up to `PRECISION`
     FEASIBLE = "FEASIBLE"  #: a schedule, not proven optimal
     INFEASIBLE = "INFEASIBLE"  #: proven: no schedule fits the budget
     NO_SCHEDULE = "NO_SCHEDULE"  #: none found within the limits

@@ -12,7 +12,7 @@ from hcb_opt.graph import Graph
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import Method, get_method
 from hcb_opt.replay import replay
-from hcb_opt.result import Event, Result, Status
+from hcb_opt.result import PRECISION, Event, Result, Status
 from hcb_opt.schedule import Schedule
 from hcb_opt.version import __version__
 
@@ -114,7 +114,7 @@ def _result(chosen: Method, problem: Problem, progress: Progress) -> Result:
             reason or f"{chosen.name} found no schedule within {problem.budget_bytes} bytes in {progress.seconds:.1f} s"
         )
     else:
-        status = Status.OPTIMAL if progress.cost == progress.bound else Status.FEASIBLE
+        status = Status.OPTIMAL if progress.gap is not None and progress.gap <= PRECISION else Status.FEASIBLE
         judged = replay(graph, progress.schedule)
         if (judged.cost, judged.peak_bytes) != (progress.cost, progress.peak_bytes):
             raise RuntimeError(f"{chosen.name} reports a cost or peak that replay does not find")
@@ -130,7 +130,7 @@ def _result(chosen: Method, problem: Problem, progress: Progress) -> Result:
         cost=progress.cost,
         peak_bytes=progress.peak_bytes,
         lower_bound=None if progress.infeasible else progress.bound,
-        reason=reason,
+        reason="" if status is Status.OPTIMAL else reason,
         events=tuple(progress.events),
         seconds=progress.seconds,
         provenance={

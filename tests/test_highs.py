@@ -23,7 +23,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def model_of(
-    costs: np.ndarray, rows: np.ndarray, row_lower: np.ndarray, upper: np.ndarray | None = None, **options: object
+    costs: np.ndarray,
+    rows: np.ndarray,
+    row_lower: np.ndarray,
+    upper: np.ndarray | None = None,
+    integral: bool = True,
+    **options: object,
 ) -> Model:
     """A model from dense rows; its columns lie in 0 .. upper (1 if not given)."""
     present = rows != 0
@@ -32,9 +37,11 @@ def model_of(
         lower=np.zeros(len(costs)),
         upper=np.ones(len(costs)) if upper is None else upper.astype(float),
         row_lower=row_lower.astype(float),
+        row_upper=np.full(len(row_lower), np.inf),
         row_starts=np.concatenate(([0], np.cumsum(present.sum(axis=1)))).astype(np.int32),
         row_columns=np.nonzero(present)[1].astype(np.int32),
         row_coefficients=rows[present].astype(float),
+        integrality=np.full(len(costs), integral, dtype=np.uint8),
         **options,  # type: ignore[arg-type]
     )
 
@@ -277,8 +284,8 @@ import os, sys
 import numpy as np
 from hcb_opt.highs import Model, highs
 os.chdir(sys.argv[1])
-model = Model(np.ones(2), np.zeros(2), np.ones(2), np.ones(1), np.array([0, 2], np.int32),
-              np.array([0, 1], np.int32), np.ones(2))
+model = Model(np.ones(2), np.zeros(2), np.ones(2), np.ones(1), np.full(1, np.inf), np.array([0, 2], np.int32),
+              np.array([0, 1], np.int32), np.ones(2), np.ones(2, np.uint8))
 report = highs().solve(model)
 assert report.optimal and report.objective == 1, report
 """

@@ -43,7 +43,7 @@ class Cuts:
         """The relaxation with all these cuts and rows."""
         relaxation = Relaxation(self.graph, budget_bytes, self.positions)
         for bound in self.passages:
-            add_passage_row(relaxation, bound)
+            add_passage_row(relaxation, bound, self.passages)
         return relaxation, [
             OrderRows(relaxation, relaxation.stage_of(target), ops) for target, ops in sorted(self.recomputes.items())
         ]

@@ -52,7 +52,7 @@ def encode(relaxation: Relaxation, order_rows: Iterable[OrderRows], order: Seque
             point[relaxation.recompute[stage][op]] = 1.0
     for stage, column in relaxation.extra.items():
         more = spent[stage] - sum(graph.ops[op].cost for op in last_run[stage])
-        point[column] = min(more // relaxation.costs[column], relaxation.upper[column])
+        point[column] = min(1.0, more / max(1, relaxation.costs[column]))
     for rows in order_rows:
         _encode_order(point, rows, last_run[rows.stage])
     return point

@@ -8,6 +8,7 @@ often and in whatever order ops run.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import gcd
 
@@ -39,39 +40,48 @@ class PassageBound:
     cost: int | None
 
 
-def inspect_passage(relaxation: Relaxation, solution: Vector, target: int) -> Passage | list[PassageBound] | None:
+def inspect_passage(
+    relaxation: Relaxation, solution: Vector, target: int, stop: Callable[[], bool] = lambda: False
+) -> Passage | list[PassageBound] | None:
     """Search the stage that a solution plans for its cheapest passage.
 
     Parameters
     ----------
     relaxation : Relaxation
-        With cuts at the target and the op before.
     solution : ndarray of float64, one per column
     target : int
+    stop : callable
+        Asked now and then; True ends the search.
 
     Returns
     -------
     Passage, list of PassageBound or None
         The passage if it costs no more than the solution charges; else bounds
         that the solution breaks, each made as strong as single values allow, in
-        one order or another; None if the search grows beyond its limit.
+        one order or another; None if the stage has other new ops than the
+        target, or the search ends early.
     """
     graph = relaxation.graph
     stage = relaxation.stage_of(target)
+    if not relaxation.first_op(stage) == target == max(relaxation.last_op(stage), relaxation.first_op(stage)):
+        return None
     ends = relaxation.carry[stage + 1] if stage < len(relaxation.cuts) else {}
     available = {value for value, column in relaxation.carry[stage].items() if solution[column] > 0.5}
     kept = {value for value, column in ends.items() if solution[column] > 0.5}
-    found = cheapest_passage(graph, target, available, kept, relaxation.budget_bytes)
+    budget_bytes = relaxation.budget_bytes
+    found = cheapest_passage(graph, target, available, kept, budget_bytes, stop=stop)
     if found is None:
         return None
     charged = sum(graph.ops[op].cost for op, column in relaxation.recompute[stage].items() if solution[column] > 0.5)
     if stage in relaxation.extra:
-        charged += round(solution[relaxation.extra[stage]]) * cost_unit(graph)
+        charged += round(solution[relaxation.extra[stage]] * relaxation.costs[relaxation.extra[stage]])
     if found.cost is not None and found.cost <= charged:
         return found
 
     def as_dear(available: set[int], kept: set[int]) -> bool:
-        other = cheapest_passage(graph, target, available, kept, relaxation.budget_bytes, _MOVES_TO_STRENGTHEN)
+        other = cheapest_passage(
+            graph, target, available, kept, budget_bytes, _MOVES_TO_STRENGTHEN, enough=found.cost, stop=stop
+        )
         return other is not None and (other.cost is None or (found.cost is not None and other.cost >= found.cost))
 
     bounds = []
@@ -88,7 +98,7 @@ def inspect_passage(relaxation: Relaxation, solution: Vector, target: int) -> Pa
     return list(dict.fromkeys(bounds))
 
 
-def add_passage_row(relaxation: Relaxation, bound: PassageBound) -> None:
+def add_passage_row(relaxation: Relaxation, bound: PassageBound, bounds: Iterable[PassageBound]) -> None:
     """sum cost(o) R[k,o] + E[k] + cost * (S in outside A + S out missing of B) >= cost.
 
     E[k] charges what ops cost that run more than once in the stage. Without a
@@ -100,15 +110,14 @@ def add_passage_row(relaxation: Relaxation, bound: PassageBound) -> None:
     if bound.cost is None:
         relaxation.rows.at_least(1 - len(missing), [*differs, *((column, -1) for column in missing)])
         return
-    unit = cost_unit(relaxation.graph)
-    extra = relaxation.extra_cost(stage, unit)
-    relaxation.raise_upper(extra, bound.cost // unit)
-    scale = 1.0 / bound.cost
+    # A share, since a count of cost units would need coefficients that solvers take for zero.
+    extra = relaxation.extra_cost(stage, max(each.cost or 0 for each in bounds if each.target == bound.target))
+    scale = 1.0 / max(1, bound.cost)
     relaxation.rows.at_least(
         1 - len(missing),
         [
             *((column, relaxation.graph.ops[op].cost * scale) for op, column in relaxation.recompute[stage].items()),
-            (extra, unit * scale),
+            (extra, relaxation.costs[extra] * scale),
             *differs,
             *((column, -1) for column in missing),
         ],

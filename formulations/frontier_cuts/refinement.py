@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from hcb_opt.bounds import integer_bound
 from hcb_opt.formulations.frontier_cuts.cuts import Cuts
 from hcb_opt.formulations.frontier_cuts.encode import encode
@@ -20,6 +22,7 @@ from hcb_opt.schedule import schedule_from_computes
 _ROUND_SHARE = 0.1
 _LEAST_ROUND_SECONDS = 4.0
 _FIRST_REPAIR_MOVES = 30
+_MOST_DEATHS = 3
 _SMALL_OPS = 20
 _SMALL_ROUNDS = 6
 _SMALL_MOVES = 2_000_000
@@ -27,12 +30,15 @@ _SMALL_MOVES = 2_000_000
 
 @dataclass
 class _Track:
-    """One growing choice of cuts, and how long a round on it may take."""
+    """One growing choice of cuts, how long a round on it may take, and why it ended."""
 
     cuts: Cuts
     round_seconds: float
     solved: bool = True
-    exhausted: bool = False
+    ended: str = ""
+
+
+Separate = Callable[[_Track, list[Violation]], bool]
 
 
 class Refinement:
@@ -54,6 +60,7 @@ class Refinement:
         self.progress = progress
         self.graph = problem.graph
         self.unit = cost_unit(problem.graph)
+        self.deaths = 0
         profile = problem.graph.store_all_profile_bytes
         self.peak = max(range(len(profile)), key=profile.__getitem__)
 
@@ -64,15 +71,15 @@ class Refinement:
         narrow = _Track(Cuts(self.graph, {self.peak}), seconds)
         self._first_round(wide)
         rounds = 0
-        while not self.progress.done and not wide.exhausted:
+        while not self.progress.done and not wide.ended:
             self._round(wide, self._add_all)
             rounds += 1
-            if (rounds == _SMALL_ROUNDS or wide.exhausted) and len(self.graph.ops) <= _SMALL_OPS:
+            if (rounds == _SMALL_ROUNDS or wide.ended) and len(self.graph.ops) <= _SMALL_OPS:
                 self._search_whole()
-            if not wide.solved and not narrow.exhausted and not self.progress.done:
+            if not wide.solved and not narrow.ended and not self.progress.done:
                 self._round(narrow, self._add_best)
-        if wide.exhausted and not self.progress.done:
-            self.progress.give_up("a stage is too large to be searched, and no further cut separates it")
+        if not self.progress.done:
+            self.progress.give_up(wide.ended)
 
     def _first_round(self, track: _Track) -> None:
         """Repair the store-all schedule while the solver works on the first relaxation."""
@@ -82,7 +89,7 @@ class Refinement:
         self._improve(range(len(self.graph.ops)), moves=_FIRST_REPAIR_MOVES)
         self._take(track, relaxation, highs().collect(self._listener(relaxation)), self._add_all)
 
-    def _round(self, track: _Track, add: Callable[[_Track, list[Violation]], bool]) -> None:
+    def _round(self, track: _Track, add: Separate) -> None:
         """Solve one relaxation from the best schedule so far, and learn from its solution."""
         relaxation, order_rows = track.cuts.relaxation(self.problem.budget_bytes)
         best = self.progress.schedule
@@ -102,13 +109,14 @@ class Refinement:
 
         return tell
 
-    def _take(
-        self, track: _Track, relaxation: Relaxation, report: Report, add: Callable[[_Track, list[Violation]], bool]
-    ) -> None:
+    def _take(self, track: _Track, relaxation: Relaxation, report: Report, add: Separate) -> None:
         """Bound, plan, repair; then separate what the plan breaks."""
         self._listener(relaxation)(report)
         track.solved = report.optimal
-        if report.infeasible:
+        self.deaths = self.deaths + 1 if report.died else 0
+        if self.deaths == _MOST_DEATHS:
+            track.ended = f"{report.message}, {_MOST_DEATHS} times in a row; 'hcb-opt doctor' may tell why"
+        elif report.infeasible:
             cuts = len(track.cuts.positions)
             self.progress.prove_infeasible(
                 f"no recomputation fits {self.problem.budget_bytes} bytes at all of {cuts} cuts"
@@ -116,14 +124,23 @@ class Refinement:
         elif report.values is None:
             track.round_seconds *= 2
         else:
-            order = realise(relaxation, report.values)
-            violations = worst_violations(relaxation, order)
-            self._improve(order)
-            grown = add(track, violations) if violations and not self.progress.done else False
-            passed = not grown and self._pass_stages(track, relaxation, report.values, violations)
-            if not grown and not passed:
-                track.exhausted = bool(violations) and report.optimal
-                track.round_seconds *= 2
+            self._learn(track, relaxation, report.values, add)
+
+    def _learn(self, track: _Track, relaxation: Relaxation, solution: Vector, add: Separate) -> None:
+        order = realise(relaxation, solution)
+        violations = worst_violations(relaxation, order)
+        self._improve(order)
+        if self.progress.done:
+            return
+        if not violations and track.solved:
+            # The plan is the optimum, up to what the solver's floating point can tell.
+            track.ended = "the bounds differ by no more than the solver's precision"
+        elif not (violations and add(track, violations)) and not self._pass_stages(
+            track, relaxation, solution, violations
+        ):
+            track.round_seconds *= 2
+            if track.solved:
+                track.ended = "a stage is too large to be searched, and no further cut separates it"
 
     def _add_all(self, track: _Track, violations: list[Violation]) -> bool:
         """Separate every violation that cuts and order rows can."""
@@ -144,7 +161,7 @@ class Refinement:
                 relaxation, _ = cuts.relaxation(self.problem.budget_bytes)
                 seconds = min(self.progress.remaining_seconds, track.round_seconds)
                 model = relaxation.model(start=None, seconds=seconds, relative_gap=0.0, seed=self.problem.seed)
-                bound = highs().solve(replace(model, integral=False)).bound
+                bound = highs().solve(replace(model, integrality=np.zeros_like(model.integrality))).bound
                 rated.append((-1.0 if bound is None else bound, violation.excess_bytes, cuts))
         if not rated:
             return False
@@ -158,7 +175,7 @@ class Refinement:
         scripts: dict[int, Sequence[int]] = {}
         bounded = False
         for violation in violations:
-            passage = inspect_passage(relaxation, solution, violation.target)
+            passage = inspect_passage(relaxation, solution, violation.target, lambda: self.progress.done)
             if isinstance(passage, Passage):
                 scripts[violation.target] = passage.ops
             elif passage is not None:

@@ -11,6 +11,7 @@ from hcb_opt.graph import Graph
 from hcb_opt.highs import Model, Vector
 
 _OBJECTIVE_RANGE = 1e4
+_ROW_RANGE = 1e3
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Relaxation:
         before the stage is first computed, and kept into it.
     extra : dict of int to int
         For stages with passage rows, the column of E[k]: what ops that run more
-        than once in the stage cost beyond R, in units.
+        than once in the stage cost beyond R, as a share of the column's cost.
     """
 
     def __init__(self, graph: Graph, budget_bytes: int, cuts: Iterable[int]) -> None:
@@ -62,7 +63,6 @@ class Relaxation:
         self.budget_bytes = budget_bytes
         self.cuts = tuple(sorted(cuts))
         self.costs: list[int] = []
-        self.upper: list[int] = []
         self.extra: dict[int, int] = {}
         self.rows = Rows()
         self.recompute: list[dict[int, int]] = []
@@ -82,18 +82,15 @@ class Relaxation:
     def variable(self, cost: int) -> int:
         """Add a 0/1 variable of this cost and return its column."""
         self.costs.append(cost)
-        self.upper.append(1)
         return len(self.costs) - 1
 
-    def extra_cost(self, stage: int, unit: int) -> int:
-        """The column of E[k], added when first asked for."""
+    def extra_cost(self, stage: int, cost: int) -> int:
+        """The column of E[k], a share from 0 to 1 of the largest cost asked for."""
         if stage not in self.extra:
-            self.extra[stage] = self.variable(unit)
-        return self.extra[stage]
-
-    def raise_upper(self, column: int, bound: int) -> None:
-        """Let a whole variable range to this bound at least."""
-        self.upper[column] = max(self.upper[column], bound)
+            self.extra[stage] = self.variable(0)
+        column = self.extra[stage]
+        self.costs[column] = max(self.costs[column], cost)
+        return column
 
     def first_op(self, stage: int) -> int:
         """Position of the stage's first new op."""
@@ -122,14 +119,18 @@ class Relaxation:
         Model
             Its costs are in units of `scale`.
         """
+        integrality = np.ones(len(self.costs), dtype=np.uint8)
+        integrality[list(self.extra.values())] = 0
         return Model(
             costs=np.array(self.costs, dtype=np.float64) / self.scale,
             lower=np.zeros(len(self.costs)),
-            upper=np.array(self.upper, dtype=np.float64),
+            upper=np.ones(len(self.costs)),
             row_lower=np.array(self.rows.lower),
+            row_upper=np.full(len(self.rows.lower), np.inf),
             row_starts=np.array(self.rows.starts, dtype=np.int32),
             row_columns=np.array(self.rows.columns, dtype=np.int32),
             row_coefficients=np.array(self.rows.coefficients),
+            integrality=integrality,
             start=start,
             seconds=seconds,
             relative_gap=relative_gap,
@@ -187,8 +188,8 @@ class Relaxation:
         )
 
     def memory_row(self, room_bytes: int, terms: list[tuple[int, int]]) -> None:
-        """Add ``sum bytes * variable <= room``, in units of the budget."""
-        scale = 1.0 / max(1, self.budget_bytes)
+        """Add ``sum bytes * variable <= room``, in thousandths of the budget."""
+        scale = _ROW_RANGE / max(1, self.budget_bytes)
         if sum(size for _, size in terms if size > 0) > room_bytes:
             self.rows.at_least(-room_bytes * scale, [(column, -size * scale) for column, size in terms])
 

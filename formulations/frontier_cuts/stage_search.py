@@ -45,7 +45,9 @@ def cheapest_passage(
     kept: Collection[int],
     budget_bytes: int,
     most_moves: int = MOST_MOVES,
+    *,
     begun: int | None = None,
+    enough: int | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Passage | None:
     """Recompute from what is available until the target can run and be left.
@@ -70,6 +72,8 @@ def cheapest_passage(
     begun : int, optional
         How many ops have been computed before; those up to the target that have
         not are first computed on the way, in order. By default all have.
+    enough : int, optional
+        End the search with this cost once no cheaper passage is left.
     stop : callable
         Asked now and then; True ends the search as its limit does.
 
@@ -107,6 +111,8 @@ def cheapest_passage(
     moves = 0
     while queue:
         cost, minus_next, _, state, path = heapq.heappop(queue)
+        if enough is not None and cost >= enough:
+            return Passage(enough)
         next_new = -minus_next
         if next_new == target and goal & ~state == 0:
             return Passage(cost, path)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -54,14 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run one command as the process's own, and end the process."""
-    code = main()
-    if any(thread.daemon for thread in threading.enumerate()):
-        # A solver abandoned at Ctrl-C runs on in native code and would abort Python's orderly exit.
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    sys.exit(main())
 
 
 def _fail(message: str, code: int) -> int:
