@@ -107,19 +107,29 @@ def cover_bound(graph: Graph, budget_bytes: int) -> int:
         A lower bound of the cost of every fixed-order schedule within budget,
         in cost units.
     """
-    position = _tightest_position(graph, budget_bytes)
-    if position is None:
+    position = tightest_position(graph, budget_bytes)
+    deficit = graph.store_all_profile_bytes[position] - budget_bytes
+    if deficit <= 0:
         return graph.base_cost
-    values = straddling_at(graph, position)
-    deficit = sum(graph.sizes[value] for value in values) + graph.workset_bytes[position] - budget_bytes
-    return graph.base_cost + math.ceil(_cheapest_cover(graph, values, deficit))
+    return graph.base_cost + math.ceil(_cheapest_cover(graph, straddling_at(graph, position), deficit))
 
 
-def _tightest_position(graph: Graph, budget_bytes: int) -> int | None:
-    """The position whose covering knapsack costs most; None if no position forces a recompute.
+def tightest_position(graph: Graph, budget_bytes: int) -> int:
+    """The position whose covering knapsack costs most: where one cut proves most.
 
-    Floats suffice to choose: the bound that each position gives is valid.
+    Parameters
+    ----------
+    graph : Graph
+    budget_bytes : int
+        At least the mandatory memory.
+
+    Returns
+    -------
+    int
+        Position of an op; the peak of the store-all schedule if no position
+        forces a recompute.
     """
+    # Floats suffice to choose: the bound that each position gives is valid.
     import numpy as np
 
     costs = np.array([op.cost for op in graph.ops], dtype=float)
@@ -132,7 +142,8 @@ def _tightest_position(graph: Graph, budget_bytes: int) -> int | None:
     def count(value: int, sign: int) -> None:
         freed[graph.values[value].producer] += sign * graph.sizes[value]
 
-    best: tuple[float, int | None] = (-1.0, None)
+    peak = max(range(len(graph.ops)), key=graph.store_all_profile_bytes.__getitem__)
+    best = (-1.0, peak)
     for position, op in enumerate(graph.ops):
         for value in dying[position]:
             if value in alive:

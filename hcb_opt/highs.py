@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import pickle
 import subprocess
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 _GRACE_SECONDS = 5.0
+COARSE_GAP = 1e-3
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Model:
         A solution to start from.
     seconds, relative_gap, seed
         Limits, as in `hcb_opt.progress.Problem`.
+    patience_seconds : float
+        After this long a gap of `COARSE_GAP` is enough; highspy's build only.
     """
 
     costs: Vector
@@ -57,6 +61,7 @@ class Model:
     seconds: float = 60.0
     relative_gap: float = 0.0
     seed: int = 0
+    patience_seconds: float = math.inf
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,6 +99,13 @@ class Report:
     last: bool = False
     died: bool = False
     message: str = ""
+
+    @property
+    def nearly_optimal(self) -> bool:
+        """Whether objective and bound are within `COARSE_GAP`."""
+        if self.objective is None or self.bound is None:
+            return False
+        return self.optimal or self.objective - self.bound <= COARSE_GAP * abs(self.objective)
 
 
 class HighsProcess:

@@ -5,12 +5,13 @@ It runs highspy's build, which takes starts and reports on the way.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import highspy
 import numpy as np
 
-from hcb_opt.highs import Model, Report
+from hcb_opt.highs import COARSE_GAP, Model, Report
 from hcb_opt.worker import Send, serve, trivial_report
 
 
@@ -34,6 +35,7 @@ def _solve(model: Model, send: Send) -> Report:
         start.col_value = model.start.tolist()
         solver.setSolution(start)
     bound: float | None = None
+    began = time.perf_counter()
 
     def improved(event: Any) -> None:
         data = event.data_out
@@ -46,7 +48,13 @@ def _solve(model: Model, send: Send) -> Report:
             bound = dual
             send(Report(None, None, bound))
 
+    def checked(event: Any) -> None:
+        data = event.data_out
+        near = data.mip_primal_bound - data.mip_dual_bound <= COARSE_GAP * abs(data.mip_primal_bound)
+        event.interrupt(bool(near and time.perf_counter() - began > model.patience_seconds))
+
     if model.integrality.any():
+        solver.cbMipInterrupt.subscribe(checked)
         solver.cbMipImprovingSolution.subscribe(improved)
         solver.cbMipLogging.subscribe(logged)
     solver.run()

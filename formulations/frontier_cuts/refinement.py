@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hcb_opt.bounds import integer_bound
+from hcb_opt.bounds import integer_bound, tightest_position
 from hcb_opt.formulations.frontier_cuts.cuts import Cuts
 from hcb_opt.formulations.frontier_cuts.encode import encode
 from hcb_opt.formulations.frontier_cuts.passage_rows import cost_unit, inspect_passage
@@ -21,6 +22,7 @@ from hcb_opt.schedule import schedule_from_computes
 
 _ROUND_SHARE = 0.1
 _LEAST_ROUND_SECONDS = 4.0
+_PATIENCE_SECONDS = 1.0
 _FIRST_REPAIR_MOVES = 30
 _MOST_DEATHS = 3
 _SMALL_OPS = 20
@@ -30,10 +32,11 @@ _SMALL_MOVES = 2_000_000
 
 @dataclass
 class _Track:
-    """One growing choice of cuts, how long a round on it may take, and why it ended."""
+    """One growing choice of cuts, how long and how exact a round on it is, and why it ended."""
 
     cuts: Cuts
     round_seconds: float
+    coarse: bool = True
     solved: bool = True
     ended: str = ""
 
@@ -61,14 +64,13 @@ class Refinement:
         self.graph = problem.graph
         self.unit = cost_unit(problem.graph)
         self.deaths = 0
-        profile = problem.graph.store_all_profile_bytes
-        self.peak = max(range(len(profile)), key=profile.__getitem__)
 
     def run(self) -> None:
         """Refine until the bounds meet, infeasibility is proven or time is up."""
         seconds = max(_LEAST_ROUND_SECONDS, self.problem.time_limit * _ROUND_SHARE)
-        wide = _Track(Cuts(self.graph, {self.peak}), seconds)
-        narrow = _Track(Cuts(self.graph, {self.peak}), seconds)
+        first = {tightest_position(self.graph, self.problem.budget_bytes)}
+        wide = _Track(Cuts(self.graph, set(first)), seconds)
+        narrow = _Track(Cuts(self.graph, set(first)), seconds)
         self._first_round(wide)
         rounds = 0
         while not self.progress.done and not wide.ended:
@@ -85,7 +87,7 @@ class Refinement:
         """Repair the store-all schedule while the solver works on the first relaxation."""
         relaxation, _ = track.cuts.relaxation(self.problem.budget_bytes)
         seconds = min(self.progress.remaining_seconds, track.round_seconds)
-        highs().submit(relaxation.model(start=None, seconds=seconds, relative_gap=0.0, seed=self.problem.seed))
+        highs().submit(relaxation.model(start=None, seconds=seconds, seed=self.problem.seed))
         self._improve(range(len(self.graph.ops)), moves=_FIRST_REPAIR_MOVES)
         self._take(track, relaxation, highs().collect(self._listener(relaxation)), self._add_all)
 
@@ -95,7 +97,10 @@ class Refinement:
         best = self.progress.schedule
         start = None if best is None else encode(relaxation, order_rows, best.computes)
         seconds = min(self.progress.remaining_seconds, track.round_seconds)
-        model = relaxation.model(start=start, seconds=seconds, relative_gap=0.0, seed=self.problem.seed)
+        patience_seconds = _PATIENCE_SECONDS if track.coarse else math.inf
+        model = relaxation.model(
+            start=start, seconds=seconds, seed=self.problem.seed, patience_seconds=patience_seconds
+        )
         self._take(track, relaxation, highs().solve(model, self._listener(relaxation)), add)
 
     def _listener(self, relaxation: Relaxation) -> Callable[[Report], bool]:
@@ -112,7 +117,7 @@ class Refinement:
     def _take(self, track: _Track, relaxation: Relaxation, report: Report, add: Separate) -> None:
         """Bound, plan, repair; then separate what the plan breaks."""
         self._listener(relaxation)(report)
-        track.solved = report.optimal
+        track.solved = report.nearly_optimal
         self.deaths = self.deaths + 1 if report.died else 0
         if self.deaths == _MOST_DEATHS:
             track.ended = f"{report.message}, {_MOST_DEATHS} times in a row; 'hcb-opt doctor' may tell why"
@@ -124,23 +129,25 @@ class Refinement:
         elif report.values is None:
             track.round_seconds *= 2
         else:
-            self._learn(track, relaxation, report.values, add)
+            self._learn(track, relaxation, report, report.values, add)
 
-    def _learn(self, track: _Track, relaxation: Relaxation, solution: Vector, add: Separate) -> None:
+    def _learn(self, track: _Track, relaxation: Relaxation, report: Report, solution: Vector, add: Separate) -> None:
+        """Offer the plan and its repair; grow the cuts where the plan breaks the budget."""
         order = realise(relaxation, solution)
         violations = worst_violations(relaxation, order)
         self._improve(order)
         if self.progress.done:
             return
-        if not violations and track.solved:
-            # The plan is the optimum, up to what the solver's floating point can tell.
-            track.ended = "the bounds differ by no more than the solver's precision"
-        elif not (violations and add(track, violations)) and not self._pass_stages(
-            track, relaxation, solution, violations
-        ):
+        coarse, track.coarse = track.coarse, bool(violations)
+        if violations and add(track, violations):
+            return
+        if self._pass_stages(track, relaxation, solution, violations):
+            return
+        if report.optimal:
+            # Without violations the plan is the optimum, as far as floating point can tell.
+            track.ended = "a stage is too large to be searched" if violations else "floating point tells no more"
+        elif not coarse:
             track.round_seconds *= 2
-            if track.solved:
-                track.ended = "a stage is too large to be searched, and no further cut separates it"
 
     def _add_all(self, track: _Track, violations: list[Violation]) -> bool:
         """Separate every violation that cuts and order rows can."""
@@ -160,7 +167,7 @@ class Refinement:
             if cuts.add(violation):
                 relaxation, _ = cuts.relaxation(self.problem.budget_bytes)
                 seconds = min(self.progress.remaining_seconds, track.round_seconds)
-                model = relaxation.model(start=None, seconds=seconds, relative_gap=0.0, seed=self.problem.seed)
+                model = relaxation.model(start=None, seconds=seconds, seed=self.problem.seed)
                 bound = highs().solve(replace(model, integrality=np.zeros_like(model.integrality))).bound
                 rated.append((-1.0 if bound is None else bound, violation.excess_bytes, cuts))
         if not rated:

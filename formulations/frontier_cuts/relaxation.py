@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import gcd
 
 import numpy as np
 
 from hcb_opt.graph import Graph
 from hcb_opt.highs import Model, Vector
 
-_OBJECTIVE_RANGE = 1e4
+_OBJECTIVE_RANGE = 1e9
 _ROW_RANGE = 1e3
 
 
@@ -104,15 +107,15 @@ class Relaxation:
         """The stage in which the op at this position is first computed."""
         return int(np.searchsorted(self.cuts, position))
 
-    def model(self, *, start: Vector | None, seconds: float, relative_gap: float, seed: int) -> Model:
+    def model(self, *, start: Vector | None, seconds: float, seed: int, patience_seconds: float = math.inf) -> Model:
         """The relaxation as the solver takes it.
 
         Parameters
         ----------
         start : ndarray of float64, one per column, or None
             A feasible point.
-        seconds, relative_gap, seed
-            As in `Model`; the gap is that of the recomputes' cost alone.
+        seconds, seed, patience_seconds
+            As in `Model`; gaps are those of the recomputes' cost alone.
 
         Returns
         -------
@@ -133,17 +136,19 @@ class Relaxation:
             integrality=integrality,
             start=start,
             seconds=seconds,
-            relative_gap=relative_gap,
             seed=seed,
+            patience_seconds=patience_seconds,
         )
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """Cost units per unit of the model's objective.
 
-        Costs of 1e12 flops or more are beyond the solver's absolute tolerances.
+        The largest that keeps objectives whole, of which the solver makes use;
+        but no less than the solver's precision can tell apart.
         """
-        return max(1.0, self.graph.base_cost / _OBJECTIVE_RANGE)
+        unit = gcd(*(op.cost for op in self.graph.ops))
+        return max(1.0, unit, self.graph.base_cost / _OBJECTIVE_RANGE)
 
     def _sources(self, stage: int, value: int) -> list[tuple[int, float]]:
         """R[k, prod(v)] + S[k, v]: how an old value comes to be resident in a stage."""
