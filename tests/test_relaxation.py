@@ -41,7 +41,7 @@ class Row:
 
 def rows_of(relaxation: Relaxation) -> list[Row]:
     """The rows of the model, without the coefficients that the solver would ignore."""
-    model = relaxation.model(start=None, seconds=1.0, relative_gap=0.0, seed=0)
+    model = relaxation.model(start=None, seconds=1.0, seed=0)
     rows = []
     for index, lower in enumerate(model.row_lower):
         span = slice(model.row_starts[index], model.row_starts[index + 1])
@@ -90,7 +90,7 @@ def uncharged(relaxation: Relaxation, point: Vector, rng: random.Random) -> Vect
 def assert_holds(relaxation: Relaxation, order_rows: list[OrderRows], graph: Graph, order: list[int]) -> Vector:
     """The sequence's point keeps to every row and bound, and costs no more than its recomputes."""
     point = encode(relaxation, order_rows, order)
-    model = relaxation.model(start=None, seconds=1.0, relative_gap=0.0, seed=0)
+    model = relaxation.model(start=None, seconds=1.0, seed=0)
     whole = model.integrality == 1
     assert (point[whole] == np.round(point[whole])).all()
     assert (model.lower <= point).all() and (point <= model.upper).all()
@@ -173,7 +173,7 @@ def test_no_optimum_exceeds_the_exhaustive_one() -> None:
         relaxation, _ = cuts.relaxation(budget)
         if not relaxation.costs:
             continue
-        report = process.solve(relaxation.model(start=None, seconds=30.0, relative_gap=0.0, seed=0))
+        report = process.solve(relaxation.model(start=None, seconds=30.0, seed=0))
         if true.cost is None:
             infeasible += 1
             continue
@@ -202,7 +202,7 @@ def test_rows_reach_the_last_op_and_past_it() -> None:
     )
     for positions in ({1}, {2}, {0, 1, 2}):
         relaxation, order_rows = Cuts(graph, positions, {3: {0, 1}}).relaxation(11)
-        report = highs().solve(relaxation.model(start=None, seconds=10.0, relative_gap=0.0, seed=0))
+        report = highs().solve(relaxation.model(start=None, seconds=10.0, seed=0))
         assert report.optimal
         assert report.objective is not None and report.objective * relaxation.scale == pytest.approx(5)
         assert realise(relaxation, report.values) == [0, 1, 2, 0]  # type: ignore[arg-type]
@@ -222,7 +222,7 @@ def test_a_cut_counts_what_is_kept_past_it() -> None:
         ["g"],
     )
     relaxation = Relaxation(graph, 50, [3])
-    report = highs().solve(relaxation.model(start=None, seconds=10.0, relative_gap=0.0, seed=0))
+    report = highs().solve(relaxation.model(start=None, seconds=10.0, seed=0))
     assert report.optimal
     assert report.objective == pytest.approx(3)
     assert realise(relaxation, report.values) == [0, 1, 2, 3, 0, 4]  # type: ignore[arg-type]
