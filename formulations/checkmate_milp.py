@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hcb_opt.formulations._checkmate_model import StageModel
-from hcb_opt.highs import HighsProcess, Model, Report
+from hcb_opt.highs import Model, Report, highs
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
 from hcb_opt.schedule import schedule_from_computes
@@ -31,11 +31,7 @@ def checkmate_milp(problem: Problem, progress: Progress) -> None:
     twice within one stage. The model grows with the square of the number of ops.
     """
     model = StageModel(problem.graph, problem.budget_bytes)
-    process = HighsProcess("hcb_opt.scipy_worker")
-    try:
-        answer = process.solve(_as_model(model, progress.remaining_seconds, problem.gap))
-    finally:
-        process.stop()
+    answer = highs("hcb_opt.scipy_worker").solve(_as_model(model, progress.remaining_seconds, problem.gap))
     _report(model, answer, _HIGHS_ERROR, problem, progress)
 
 

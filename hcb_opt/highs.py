@@ -11,12 +11,15 @@ import contextlib
 import math
 import os
 import pickle
+import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +124,7 @@ class HighsProcess:
         self._worker = worker
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: threading.Timer | None = None
+        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
 
     def start(self) -> None:
         """Start the process, without waiting for it."""
@@ -153,21 +157,28 @@ class HighsProcess:
         if self._watchdog is not None:
             self.stop()
         self.start()
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
         self._watchdog = threading.Timer(model.seconds * 1.1 + _GRACE_SECONDS, self._process.kill)
         self._watchdog.daemon = True
         self._watchdog.start()
+        self._reports = queue.SimpleQueue()
+        reader = threading.Thread(target=_read, args=(self._process.stdout, self._reports), daemon=True)
+        reader.start()
         with contextlib.suppress(OSError):  # a process that died is found by collect
             pickle.dump(model, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
 
-    def collect(self, on_report: Callable[[Report], bool] | None = None) -> Report:
+    def collect(
+        self, on_report: Callable[[Report], bool] | None = None, meanwhile: Callable[[], object] | None = None
+    ) -> Report:
         """Wait for the submitted model, telling of better solutions and bounds as they come.
 
         Parameters
         ----------
         on_report : callable, optional
             Called with every report but the last; True ends the solve.
+        meanwhile : callable, optional
+            Called again and again while there is nothing to report.
 
         Returns
         -------
@@ -175,11 +186,15 @@ class HighsProcess:
             The last; if the solve was ended, or the process died or overran its
             limit, what was found until then, with a message.
         """
-        assert self._process is not None and self._process.stdout is not None
         found = Report(None, None, None)
         try:
             while True:
-                report: Report = pickle.load(self._process.stdout)
+                while meanwhile is not None and self._reports.empty():
+                    meanwhile()
+                report = self._reports.get()
+                if report.died:
+                    self.stop()
+                    return replace(found, last=True, died=True, message=report.message)
                 if report.last:
                     self._call_off_watchdog()
                     return report
@@ -191,9 +206,6 @@ class HighsProcess:
                 if on_report is not None and on_report(report):
                     self.stop()
                     return replace(found, last=True, message="ended on request")
-        except (EOFError, OSError, pickle.UnpicklingError):
-            self.stop()
-            return replace(found, last=True, died=True, message="the HiGHS process ended without an answer")
         except BaseException:
             self.stop()  # an interrupted solve must not answer the next question
             raise
@@ -203,16 +215,32 @@ class HighsProcess:
             self._watchdog.cancel()
             self._watchdog = None
 
-    def solve(self, model: Model, on_report: Callable[[Report], bool] | None = None) -> Report:
+    def solve(
+        self,
+        model: Model,
+        on_report: Callable[[Report], bool] | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> Report:
         """`submit` and `collect` in one."""
         self.submit(model)
-        return self.collect(on_report)
+        return self.collect(on_report, meanwhile)
 
 
-_SHARED = HighsProcess()
-atexit.register(_SHARED.stop)
+def _read(stream: IO[bytes], reports: queue.SimpleQueue[Report]) -> None:
+    """Pass reports on as they come, so that the process never waits to write them."""
+    try:
+        while True:
+            report: Report = pickle.load(stream)
+            reports.put(report)
+            if report.last:
+                return
+    except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+        reports.put(Report(None, None, None, died=True, message="the HiGHS process ended without an answer"))
 
 
-def highs() -> HighsProcess:
-    """The process that all solves of this interpreter share."""
-    return _SHARED
+@cache
+def highs(worker: str = "hcb_opt.highs_worker") -> HighsProcess:
+    """The process that all solves of this interpreter share, one for each worker module."""
+    process = HighsProcess(worker)
+    atexit.register(process.stop)
+    return process

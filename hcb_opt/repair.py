@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hcb_opt.lifetimes import Lifetimes, lifetimes
 from hcb_opt.realise import missing_ancestors
 
 _TRIED_ALONE = 6
+_KICK_CHOICES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,16 @@ class _Eviction:
     rate: float
 
 
-def make_fit(graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callable[[], bool]) -> list[int] | None:
+def make_fit(
+    graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callable[[], bool], seed: int = 0, kicks: int = 0
+) -> list[int] | None:
     """Evict and recompute until no step exceeds the budget.
 
     At the worst step each held value that the step does not touch may be
     dropped and computed again right before its next use. Those with the least
     added cost per byte of excess removed go, as many as the excess needs; if
-    that does not help, the best few are tried one by one.
+    that does not help, the best few are tried one by one. Where none helps, one
+    of the cheapest is taken all the same, a limited number of times.
 
     Parameters
     ----------
@@ -42,6 +47,10 @@ def make_fit(graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callab
     budget_bytes : int
     stop : callable
         Asked between moves; True ends the search.
+    seed : int
+        Of the choice where no move helps.
+    kicks : int
+        How often one is made.
 
     Returns
     -------
@@ -50,6 +59,7 @@ def make_fit(graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callab
     """
     order = list(order)
     state = lifetimes(graph, order)
+    rng = random.Random(seed)
     while True:
         excess = state.excess_bytes(budget_bytes)
         total = int(excess.sum())
@@ -59,7 +69,12 @@ def make_fit(graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callab
             return None
         moved = _best_move(graph, order, state, excess, total, budget_bytes)
         if moved is None:
-            return None
+            kicks -= 1
+            evictions = _cheapest_evictions(graph, order, state, excess)[:_KICK_CHOICES]
+            if kicks < 0 or not evictions:
+                return None
+            kicked = _evict(graph, order, state, [rng.choice(evictions)])
+            moved = kicked, lifetimes(graph, kicked)
         order, state = moved
 
 
@@ -68,7 +83,7 @@ def _best_move(
 ) -> tuple[list[int], Lifetimes] | None:
     """The first set of evictions that lowers the total excess, together if possible, else alone."""
     worst = int(excess.argmax())
-    evictions = sorted(_evictions(graph, order, state, excess, worst), key=lambda each: (each.rate, each.value))
+    evictions = _cheapest_evictions(graph, order, state, excess)
     together: list[_Eviction] = []
     freed_bytes = 0
     for eviction in evictions:
@@ -89,6 +104,12 @@ def _best_move(
         if best is None or rate < best[0]:
             best = rate, candidate, after
     return None if best is None else best[1:]
+
+
+def _cheapest_evictions(graph: Graph, order: list[int], state: Lifetimes, excess: NDArray[np.int64]) -> list[_Eviction]:
+    """The evictions that relieve the worst step, least cost per byte of excess first."""
+    found = _evictions(graph, order, state, excess, int(excess.argmax()))
+    return sorted(found, key=lambda each: (each.rate, each.value))
 
 
 def _evictions(

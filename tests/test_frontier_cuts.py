@@ -192,3 +192,15 @@ def test_workspace_bigger_than_all_else() -> None:
     least = max(graph.workset_bytes)
     for budget in range(least - 1, least + 7):
         assert_equals_exhaustive(graph, budget)
+
+
+@pytest.mark.parametrize(
+    ("forward_ops", "seed", "budget"),
+    [(4, 1, 21), (5, 5, 42), (4, 7, 27), (5, 14, 49), (5, 20, 24), (5, 1003895, 52), (5, 1004339, 52), (5, 2, 36)],
+)
+def test_tight_training_steps_end_as_the_exhaustive_search_does(forward_ops: int, seed: int, budget: int) -> None:
+    """Budgets at which values are recomputed more than twice, inside one stage."""
+    graph = random_training(forward_ops, seed)
+    true = solve_schedule(graph, budget, method="exhaustive")
+    found = solve(graph, budget, 60.0)
+    assert (found.status, found.cost) == (true.status, true.cost)

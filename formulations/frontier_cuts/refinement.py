@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,10 +20,13 @@ from hcb_opt.highs import Report, Vector, highs
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.repair import make_fit, remove_needless
 from hcb_opt.schedule import schedule_from_computes
+from hcb_opt.shake import shake
 
 _ROUND_SHARE = 0.1
 _LEAST_ROUND_SECONDS = 4.0
 _PATIENCE_SECONDS = 1.0
+_SHAKES = 4
+_KICKS = 12
 _FIRST_REPAIR_MOVES = 30
 _MOST_DEATHS = 3
 _SMALL_OPS = 20
@@ -64,6 +68,9 @@ class Refinement:
         self.graph = problem.graph
         self.unit = cost_unit(problem.graph)
         self.deaths = 0
+        self.rng = random.Random(problem.seed)
+        self.shaken: list[int] | None = None
+        self.shaken_cost: int | None = None
 
     def run(self) -> None:
         """Refine until the bounds meet, infeasibility is proven or time is up."""
@@ -88,20 +95,39 @@ class Refinement:
         relaxation, _ = track.cuts.relaxation(self.problem.budget_bytes)
         seconds = min(self.progress.remaining_seconds, track.round_seconds)
         highs().submit(relaxation.model(start=None, seconds=seconds, seed=self.problem.seed))
-        self._improve(range(len(self.graph.ops)), moves=_FIRST_REPAIR_MOVES)
+        self._improve(range(len(self.graph.ops)), _FIRST_REPAIR_MOVES, seconds)
         self._take(track, relaxation, highs().collect(self._listener(relaxation)), self._add_all)
 
     def _round(self, track: _Track, add: Separate) -> None:
         """Solve one relaxation from the best schedule so far, and learn from its solution."""
         relaxation, order_rows = track.cuts.relaxation(self.problem.budget_bytes)
         best = self.progress.schedule
+        if best is not None and self.problem.workers == 1:
+            for _ in range(_SHAKES):
+                self._shake()
         start = None if best is None else encode(relaxation, order_rows, best.computes)
         seconds = min(self.progress.remaining_seconds, track.round_seconds)
         patience_seconds = _PATIENCE_SECONDS if track.coarse else math.inf
         model = relaxation.model(
             start=start, seconds=seconds, seed=self.problem.seed, patience_seconds=patience_seconds
         )
-        self._take(track, relaxation, highs().solve(model, self._listener(relaxation)), add)
+        meanwhile = self._shake if best is not None and self.problem.workers > 1 else None
+        report = highs().solve(model, self._listener(relaxation), meanwhile)
+        self._take(track, relaxation, report, add)
+
+    def _shake(self) -> None:
+        """Try one neighbour of the best sequence: with two workers while the solver works."""
+        assert self.progress.schedule is not None
+        if self.shaken is None or self.shaken_cost != self.progress.cost:
+            self.shaken, self.shaken_cost = list(self.progress.schedule.computes), self.progress.cost
+        other = shake(self.graph, self.shaken, self.problem.budget_bytes, self.rng, self._out_of_time)
+        if other is not None:
+            self.shaken = other
+            self.progress.offer(schedule_from_computes(self.graph, other))
+            self.shaken_cost = self.progress.cost
+
+    def _out_of_time(self) -> bool:
+        return self.progress.remaining_seconds <= 0
 
     def _listener(self, relaxation: Relaxation) -> Callable[[Report], bool]:
         scale = relaxation.scale
@@ -122,9 +148,10 @@ class Refinement:
         if self.deaths == _MOST_DEATHS:
             track.ended = f"{report.message}, {_MOST_DEATHS} times in a row; 'hcb-opt doctor' may tell why"
         elif report.infeasible:
-            cuts = len(track.cuts.positions)
+            names = ", ".join(f"'{self.graph.ops[cut].name}'" for cut in sorted(track.cuts.positions)[:3])
             self.progress.prove_infeasible(
-                f"no recomputation fits {self.problem.budget_bytes} bytes at all of {cuts} cuts"
+                f"proven by the relaxation with {len(track.cuts.positions)} cuts (ops {names} ..): "
+                f"whatever is recomputed, {self.problem.budget_bytes} bytes do not suffice"
             )
         elif report.values is None:
             track.round_seconds *= 2
@@ -206,16 +233,18 @@ class Refinement:
             self.progress.offer(schedule_from_computes(self.graph, whole.ops))
             self.progress.raise_bound(self.graph.base_cost + whole.cost)
 
-    def _improve(self, order: Sequence[int], moves: int | None = None) -> None:
+    def _improve(self, order: Sequence[int], moves: int | None = None, seconds: float = math.inf) -> None:
         """Repair a sequence until it fits, make it cheap, and offer it."""
         asked = 0
+        deadline = self.progress.seconds + seconds
 
         def stop() -> bool:
             nonlocal asked
             asked += 1
-            return self.progress.remaining_seconds <= 0 or (moves is not None and asked > moves)
+            return self._out_of_time() or self.progress.seconds > deadline or (moves is not None and asked > moves)
 
-        fitting = make_fit(self.graph, order, self.problem.budget_bytes, stop)
+        kicks = _KICKS if self.progress.schedule is None else 0
+        fitting = make_fit(self.graph, order, self.problem.budget_bytes, stop, self.problem.seed, kicks)
         if fitting is not None:
             cheap = remove_needless(self.graph, fitting, self.problem.budget_bytes, stop)
             self.progress.offer(schedule_from_computes(self.graph, cheap))
