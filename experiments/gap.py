@@ -26,7 +26,7 @@ NAME = "gap"
 SUMMARY = "overhead against budget for GPT-2, ResNet-50 and U-Net: exact curve, lower bound, baselines"
 
 BUDGETS = (0.9, 0.75, 0.6, 0.45, 0.35, 0.25)
-LARGEST_PART = 4
+LARGEST_PART = 12
 LEAST_SECONDS = 0.5
 
 Budget = int | float | str
@@ -65,7 +65,7 @@ def run(
     time_limit : float
         Seconds per solve.
     total_limit : float, optional
-        Seconds for all solves together: each gets at most a few equal parts of
+        Seconds for all solves together: each gets at most a dozen equal parts of
         what is left, but always half a second.
     seed, workers : int
         As in `solve_schedule`.
