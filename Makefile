@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 RESULTS := results
 
-.PHONY: help gap test gpu clean
+.PHONY: help gap test clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -18,9 +18,6 @@ test: $(READY) ## all quick tests, lint, types and import rules
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pytest -n 2 -m "not slow and not gpu"
-
-gpu: $(READY) ## the tests that need a CUDA device
-	$(PYTHON) -m pytest -m gpu
 
 clean: ## remove the environment, build products and results
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(RESULTS)

@@ -60,23 +60,23 @@ def mandatory_memory(graph: Graph) -> MandatoryMemory:
     )
 
 
-def straddling(graph: Graph) -> list[tuple[int, ...]]:
-    """For each op, the values alive past it that it does not touch.
+def straddling_at(graph: Graph, position: int) -> tuple[int, ...]:
+    """The values alive past an op that it does not touch.
 
     A value straddles a position if it is first produced before it and, in the
     fixed order, needed after it.
 
+    Parameters
+    ----------
+    graph : Graph
+    position : int
+        Of the op.
+
     Returns
     -------
-    list of tuple of int
-        One tuple of values per op, values ascending. For large graphs prefer
-        `straddling_at`.
+    tuple of int
+        Values, ascending.
     """
-    return [straddling_at(graph, position) for position in range(len(graph.ops))]
-
-
-def straddling_at(graph: Graph, position: int) -> tuple[int, ...]:
-    """The values that straddle one position; see `straddling`."""
     op = graph.ops[position]
     touched = {*op.inputs, *op.outputs}
     return tuple(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import graphs, random_budget, random_graph
 
-from hcb_opt.bounds import cover_bound, integer_bound, mandatory_memory, straddling
+from hcb_opt.bounds import cover_bound, integer_bound, mandatory_memory, straddling_at
 from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.generators import chain, random_training
 from hcb_opt.graph import Graph
@@ -93,7 +93,10 @@ def test_mandatory_memory_names_the_op_or_the_outputs() -> None:
 
 def test_straddling_values_live_on_both_sides_and_are_not_touched() -> None:
     graph = chain(3)
-    crossing = [[graph.values[value].name for value in each] for each in straddling(graph)]
+    crossing = [
+        [graph.values[value].name for value in each]
+        for each in (straddling_at(graph, op) for op in range(len(graph.ops)))
+    ]
     assert crossing == [[], [], ["x1"], ["x1", "x2"], ["x1"], [], []]
 
 

@@ -143,4 +143,4 @@ def test_quick_default_run_captures_and_writes(tmp_path: Path, capsys: pytest.Ca
     pytest.importorskip("torch")
     experiments()["gap"].run(tmp_path, True)
     assert (tmp_path / "gap.png").stat().st_size > 10_000
-    assert "gpt2: " in capsys.readouterr().out
+    assert "GPT-2, 1 layer: " in capsys.readouterr().out
