@@ -8,6 +8,7 @@ from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.errors import CaptureError, HcbOptError, InvalidInput
 from hcb_opt.graph import Graph, Op, Phase, Value
 from hcb_opt.io import load_graph, load_schedule, save_graph, save_schedule
+from hcb_opt.minimum import MinimumBudget, minimum_budget
 from hcb_opt.replay import IllegalSchedule, Replay, replay
 from hcb_opt.result import Event, Result, Status
 from hcb_opt.schedule import Compute, Drop, Schedule, schedule_from_computes
@@ -26,6 +27,7 @@ __all__ = [
     "HcbOptError",
     "IllegalSchedule",
     "InvalidInput",
+    "MinimumBudget",
     "Op",
     "OpSpec",
     "Phase",
@@ -39,6 +41,7 @@ __all__ = [
     "capture",
     "load_graph",
     "load_schedule",
+    "minimum_budget",
     "replay",
     "save_graph",
     "save_schedule",

@@ -49,9 +49,9 @@ def add_command(
     return command
 
 
-def add_limits(command: Parser) -> None:
-    """The options that every command which solves understands."""
-    command.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="per solve (default: 60)")
+def add_limits(command: Parser, limited: str = "per solve") -> None:
+    """The options that every command which solves understands; ``limited`` says what the time limit is of."""
+    command.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help=f"{limited} (default: 60)")
     command.add_argument("--workers", type=int, default=2, metavar="N", help="threads a method may use (default: 2)")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of any random choice (default: 0)")
 
