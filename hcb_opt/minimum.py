@@ -35,12 +35,15 @@ class MinimumBudget:
         Has this peak; its cost is no concern here.
     seconds : float
         Wall time.
+    interrupted : bool
+        Whether Ctrl-C ended the search before its time.
     """
 
     peak_bytes: int
     lower_bound_bytes: int
     schedule: Schedule
     seconds: float
+    interrupted: bool = False
 
     @property
     def proven(self) -> bool:
@@ -75,6 +78,7 @@ def minimum_budget(
     Returns
     -------
     MinimumBudget
+        Ctrl-C ends the search like the time limit does.
 
     Raises
     ------
@@ -101,25 +105,29 @@ def minimum_budget(
             raise KeyboardInterrupt
         return result
 
-    # First schedules, above what could not be decided; then proofs, below it.
-    for prove in (False, True):
-        floor, ceiling = lower, peak_bytes - 1
-        while floor <= ceiling:
-            budget_bytes = (floor + ceiling) // 2
-            result = attempt(budget_bytes, prove)
-            if result is None:
-                break
-            if result.status is Status.INFEASIBLE:
-                lower = floor = budget_bytes + 1
-            elif result.schedule is not None and result.peak_bytes is not None:
-                schedule, peak_bytes = result.schedule, min(peak_bytes, result.peak_bytes)
-                ceiling = peak_bytes - 1
-            elif prove:
-                ceiling = budget_bytes - 1
-                continue
-            else:
-                floor = budget_bytes + 1
-                continue
-            if on_step is not None:
-                on_step(lower, peak_bytes)
-    return MinimumBudget(peak_bytes, lower, schedule, time.perf_counter() - started)
+    interrupted = False
+    try:
+        # First schedules, above what could not be decided; then proofs, below it.
+        for prove in (False, True):
+            floor, ceiling = lower, peak_bytes - 1
+            while floor <= ceiling:
+                budget_bytes = (floor + ceiling) // 2
+                result = attempt(budget_bytes, prove)
+                if result is None:
+                    break
+                if result.status is Status.INFEASIBLE:
+                    lower = floor = budget_bytes + 1
+                elif result.schedule is not None and result.peak_bytes is not None:
+                    schedule, peak_bytes = result.schedule, min(peak_bytes, result.peak_bytes)
+                    ceiling = peak_bytes - 1
+                elif prove:
+                    ceiling = budget_bytes - 1
+                    continue
+                else:
+                    floor = budget_bytes + 1
+                    continue
+                if on_step is not None:
+                    on_step(lower, peak_bytes)
+    except KeyboardInterrupt:
+        interrupted = True
+    return MinimumBudget(peak_bytes, lower, schedule, time.perf_counter() - started, interrupted)

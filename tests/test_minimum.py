@@ -43,6 +43,20 @@ def test_without_time_to_decide_it_still_brackets() -> None:
     assert replay(graph, found.schedule).peak_bytes == found.peak_bytes
 
 
+def test_interrupted_it_keeps_what_it_has() -> None:
+    graph = chain(30)
+    told: list[tuple[int, int]] = []
+
+    def interrupt(lower: int, peak: int) -> None:
+        told.append((lower, peak))
+        raise KeyboardInterrupt
+
+    found = minimum_budget(graph, time_limit=20.0, on_step=interrupt)
+    assert found.interrupted
+    assert told == [(found.lower_bound_bytes, found.peak_bytes)]
+    assert replay(graph, found.schedule).peak_bytes == found.peak_bytes
+
+
 def test_a_time_limit_of_nothing_is_refused() -> None:
     with pytest.raises(InvalidInput, match="time limit"):
         minimum_budget(chain(3), time_limit=0.0)

@@ -57,6 +57,7 @@ def _minimum(arguments: argparse.Namespace) -> int:
             "lower_bound_bytes": found.lower_bound_bytes,
             "store_all_peak_bytes": store_all,
             "proven": found.proven,
+            "interrupted": found.interrupted,
             "seconds": round(found.seconds, 6),
         }
         print(json.dumps(fields))
@@ -64,6 +65,8 @@ def _minimum(arguments: argparse.Namespace) -> int:
     print(f"{graph.name}: smallest peak {'proven' if found.proven else 'found'} in {found.seconds:.2f} s")
     print(f"peak         {share(found.peak_bytes)}")
     print(f"lower bound  {share(found.lower_bound_bytes)} (fixed-order)")
+    if found.interrupted:
+        print("reason       interrupted")
     if arguments.output:
         print(f"schedule     {arguments.output}")
     return DONE
