@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import random
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hcb_opt.evictions import cheapest_evictions, recomputes
 from hcb_opt.graph import Graph
-from hcb_opt.lifetimes import Lifetimes, lifetimes
-from hcb_opt.realise import missing_ancestors
+from hcb_opt.sequence import EditableSequence
 
-_TRIED_ALONE = 6
+_TRIED = 30
+_TRIED_MORE = 6
 _KICK_CHOICES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _Eviction:
-    """Drop a value after one use and compute it again right before the next."""
-
-    value: int
-    before: int
-    after: int
-    rate: float
 
 
 def make_fit(
     graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callable[[], bool], seed: int = 0, kicks: int = 0
 ) -> list[int] | None:
-    """Evict and recompute until no step exceeds the budget.
-
-    At the worst step each held value that the step does not touch may be
-    dropped and computed again right before its next use. Those with the least
-    added cost per byte of excess removed go, as many as the excess needs; if
-    that does not help, the best few are tried one by one. Where none helps, one
-    of the cheapest is taken all the same, a limited number of times.
+    """Evict and recompute until no step exceeds the budget: `fit` on a sequence of its own.
 
     Parameters
     ----------
@@ -57,98 +38,12 @@ def make_fit(
     list of int or None
         A sequence that fits; None if the search ends without one.
     """
-    order = list(order)
-    state = lifetimes(graph, order)
-    rng = random.Random(seed)
-    while True:
-        excess = state.excess_bytes(budget_bytes)
-        total = int(excess.sum())
-        if not total:
-            return order
-        if stop():
-            return None
-        moved = _best_move(graph, order, state, excess, total, budget_bytes)
-        if moved is None:
-            kicks -= 1
-            evictions = _cheapest_evictions(graph, order, state, excess)[:_KICK_CHOICES]
-            if kicks < 0 or not evictions:
-                return None
-            kicked = _evict(graph, order, state, [rng.choice(evictions)])
-            moved = kicked, lifetimes(graph, kicked)
-        order, state = moved
-
-
-def _best_move(
-    graph: Graph, order: list[int], state: Lifetimes, excess: NDArray[np.int64], total: int, budget_bytes: int
-) -> tuple[list[int], Lifetimes] | None:
-    """The first set of evictions that lowers the total excess, together if possible, else alone."""
-    worst = int(excess.argmax())
-    evictions = _cheapest_evictions(graph, order, state, excess)
-    together: list[_Eviction] = []
-    freed_bytes = 0
-    for eviction in evictions:
-        together.append(eviction)
-        freed_bytes += graph.sizes[eviction.value]
-        if freed_bytes >= excess[worst]:
-            break
-    best: tuple[float, list[int], Lifetimes] | None = None
-    for chosen in ([together] if len(together) > 1 else []) + [[each] for each in evictions[:_TRIED_ALONE]]:
-        candidate = _evict(graph, order, state, chosen)
-        after = lifetimes(graph, candidate)
-        left = int(after.excess_bytes(budget_bytes).sum())
-        if left >= total:
-            continue
-        if len(chosen) > 1:
-            return candidate, after
-        rate = (_cost(graph, candidate) - _cost(graph, order) + 1) / (total - left)
-        if best is None or rate < best[0]:
-            best = rate, candidate, after
-    return None if best is None else best[1:]
-
-
-def _cheapest_evictions(graph: Graph, order: list[int], state: Lifetimes, excess: NDArray[np.int64]) -> list[_Eviction]:
-    """The evictions that relieve the worst step, least cost per byte of excess first."""
-    found = _evictions(graph, order, state, excess, int(excess.argmax()))
-    return sorted(found, key=lambda each: (each.rate, each.value))
-
-
-def _evictions(
-    graph: Graph, order: list[int], state: Lifetimes, excess: NDArray[np.int64], worst: int
-) -> Iterable[_Eviction]:
-    """Every eviction that relieves the worst step, rated by cost per byte of excess removed."""
-    op = graph.ops[order[worst]]
-    touched = {*op.inputs, *op.outputs}
-    relieved = np.concatenate(([0], np.cumsum(excess > 0)))
-    for copy in np.flatnonzero((state.starts < worst) & (state.ends > worst)):
-        value = int(state.values[copy])
-        if value in touched or not graph.sizes[value]:
-            continue
-        steps = state.steps[copy]
-        before, after = steps[bisect_left(steps, worst) - 1], steps[bisect_right(steps, worst)]
-        available = state.resident(after, len(graph.values))
-        available[value] = False
-        cost = _cost(graph, missing_ancestors(graph, [value], available))
-        gain = int(relieved[after] - relieved[before + 1]) * graph.sizes[value]
-        yield _Eviction(value, before, after, (cost + 1) / max(1, gain))
-
-
-def _evict(graph: Graph, order: list[int], state: Lifetimes, evictions: list[_Eviction]) -> list[int]:
-    """The sequence with these values dropped, and computed again before their next uses."""
-    candidate: list[int] = []
-    done = 0
-    for after in sorted({each.after for each in evictions}):
-        available = state.resident(after, len(graph.values))
-        for each in evictions:
-            if each.before < after <= each.after:
-                available[each.value] = False
-        again = missing_ancestors(graph, [each.value for each in evictions if each.after == after], available)
-        candidate += [*order[done:after], *again]
-        done = after
-    return candidate + order[done:]
+    sequence = EditableSequence(graph, order)
+    return sequence.order if fit(sequence, budget_bytes, stop, random.Random(seed), kicks=kicks) else None
 
 
 def remove_needless(graph: Graph, order: Sequence[int], budget_bytes: int, stop: Callable[[], bool]) -> list[int]:
-    """Leave out recomputes, dearest first, as long as the sequence fits.
+    """Leave out recomputes, dearest first, as long as the sequence fits: `clean` on a sequence of its own.
 
     Parameters
     ----------
@@ -164,60 +59,130 @@ def remove_needless(graph: Graph, order: Sequence[int], budget_bytes: int, stop:
     list of int
         A sequence that fits, no dearer.
     """
-    order = list(order)
-    while not stop():
-        needless = _needless_steps(graph, order, budget_bytes)
-        if not needless:
-            break
-        order = [position for step, position in enumerate(order) if step not in needless]
-    return order
+    sequence = EditableSequence(graph, order)
+    clean(sequence, budget_bytes, stop)
+    return sequence.order
 
 
-def _needless_steps(graph: Graph, order: list[int], budget_bytes: int) -> set[int]:
-    """Recomputes that can be left out together: the copies before can be held instead."""
-    state = lifetimes(graph, order)
-    copy_at = {
-        (int(start), int(value)): copy
-        for copy, (start, value) in enumerate(zip(state.starts, state.values, strict=True))
-    }
-    previous: dict[int, int] = {}
-    repeats: list[tuple[int, int, list[tuple[int, int]]]] = []
-    for step, position in enumerate(order):
-        if position in previous:
-            holes = [
-                (int(state.ends[copy_at[previous[position], value]]), graph.sizes[value])
-                for value in graph.ops[position].outputs
-                if len(state.steps[copy_at[step, value]]) > 1
-            ]
-            repeats.append((-graph.ops[position].cost, step, holes))
-        previous[position] = step
-    needless: set[int] = set()
-    merged: set[int] = set()
-    for _, step, holes in sorted(repeats):
-        # Once two copies are merged, the holes around them are no longer what was noted.
-        if order[step] not in merged and _hold(state, step, holes, budget_bytes):
-            needless.add(step)
-            merged.add(order[step])
-    return needless
+def fit(
+    sequence: EditableSequence,
+    budget_bytes: int,
+    stop: Callable[[], bool],
+    rng: random.Random,
+    *,
+    kicks: int = 0,
+    noise: float = 0.0,
+    most_cost: float = math.inf,
+) -> bool:
+    """Evict and recompute until no step exceeds the budget.
 
+    At the worst step, values that it holds but does not touch may be dropped and
+    computed again right before their next uses. They go by added cost per byte of
+    excess removed, each if it lowers the total excess, until the step fits. Where
+    none does, one of the cheapest is taken all the same, a limited number of times.
 
-def _hold(state: Lifetimes, step: int, holes: list[tuple[int, int]], budget_bytes: int) -> bool:
-    """Hold the former copies from their last uses until the step, if that fits.
+    Parameters
+    ----------
+    sequence : EditableSequence
+        Edited; can be undone.
+    budget_bytes : int
+    stop : callable
+        Asked between moves; True ends the search.
+    rng : random.Random
+    kicks : int
+        How often a choice is made where no move helps.
+    noise : float
+        Spread of the random factors on the rates, as a standard deviation of their logarithms.
+    most_cost : float
+        Give up where the sequence would cost more.
 
-    Inputs that would be dropped earlier are still counted, so what fits is
-    certain to. The profile is updated.
+    Returns
+    -------
+    bool
+        Whether the sequence fits.
     """
-    first = min((end + 1 for end, _ in holes), default=step)
-    if first >= step:
-        return True
-    during = state.profile_bytes[first:step].copy()
-    for end, size_bytes in holes:
-        during[max(0, end + 1 - first) :] += size_bytes
-    if int(during.max()) > budget_bytes:
+    while True:
+        excess = sequence.excess_bytes(budget_bytes)
+        if not excess.any():
+            return True
+        if stop():
+            return False
+        evictions = cheapest_evictions(sequence, excess, budget_bytes)
+        if noise:
+            factors = [rng.lognormvariate(0.0, noise) for _ in evictions]
+            ranked = sorted(zip(factors, evictions, strict=True), key=lambda each: (each[0] * each[1].rate, each[1]))
+            evictions = [eviction for _, eviction in ranked]
+        worst = sequence.labels[int(excess.argmax())]
+        total = int(excess.sum())
+        tries_left, moved = _TRIED, False
+        for eviction in evictions:
+            ops = recomputes(
+                sequence, eviction.value, eviction.after, budget_bytes, most_cost=most_cost - sequence.cost
+            )
+            if ops is None:
+                continue
+            mark = sequence.mark()
+            if not sequence.insert(eviction.after, ops):
+                sequence.spread()
+                moved = True
+                break
+            left = int(sequence.excess_bytes(budget_bytes).sum())
+            if left < total:
+                total, tries_left, moved = left, _TRIED_MORE, True
+                if sequence.profile_bytes[sequence.position(worst)] <= budget_bytes:
+                    break
+            else:
+                sequence.undo(mark)
+                tries_left -= 1
+                if not tries_left:
+                    break
+        if not moved:
+            kicks -= 1
+            if kicks < 0 or not evictions:
+                return False
+            kick = rng.choice(evictions[:_KICK_CHOICES])
+            sequence.insert(kick.after, recomputes(sequence, kick.value, kick.after, budget_bytes) or [])
+
+
+def clean(sequence: EditableSequence, budget_bytes: int, stop: Callable[[], bool]) -> None:
+    """Leave out recomputes, dearest first, as long as the sequence fits.
+
+    Parameters
+    ----------
+    sequence : EditableSequence
+        Fits the budget. Edited; can be undone.
+    budget_bytes : int
+    stop : callable
+        Asked between moves; True ends the search.
+    """
+    ops = sequence.graph.ops
+    removed = True
+    while removed:
+        removed = False
+        repeats = [(-ops[sequence.ops[sequence.position(label)]].cost, label) for label in sequence.repeats]
+        for _, label in sorted(repeats):
+            if stop():
+                return
+            removed = _leave_out(sequence, label, budget_bytes) or removed
+
+
+def _leave_out(sequence: EditableSequence, label: int, budget_bytes: int) -> bool:
+    """Leave out one recompute if the copies before it can be held instead."""
+    graph = sequence.graph
+    step = sequence.position(label)
+    first = step
+    for value in graph.ops[sequence.ops[step]].outputs:
+        if sequence.next_read(value, label + 1) is None:
+            continue
+        used = sequence.last_use(value, label)
+        assert used is not None
+        since = sequence.position(used) + 1
+        if int(sequence.profile_bytes[since:step].max(initial=0)) + graph.sizes[value] > budget_bytes:
+            return False
+        first = min(first, since)
+    mark = sequence.mark()
+    sequence.remove([label])
+    if int(sequence.profile_bytes[first:step].max(initial=0)) > budget_bytes:
+        sequence.undo(mark)
         return False
-    state.profile_bytes[first:step] = during
     return True
-
-
-def _cost(graph: Graph, ops: Iterable[int]) -> int:
-    return sum(graph.ops[op].cost for op in ops)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import count
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hcb_opt.graph import Graph
 from hcb_opt.repair import make_fit, remove_needless
 from hcb_opt.replay import replay
 from hcb_opt.schedule import schedule_from_computes
-from hcb_opt.shake import shake
+from hcb_opt.shake import Shaker
 from hcb_opt.solve import solve_schedule
 
 
@@ -29,24 +30,39 @@ def fitting(graph: Graph, budget_bytes: int) -> list[int] | None:
 def test_a_neighbour_fits_and_is_no_dearer(seed: int, share: float) -> None:
     graph = random_layered(40, seed=seed)
     budget_bytes = int(share * graph.store_all_peak_bytes)
-    order = fitting(graph, budget_bytes)
-    rng = random.Random(seed)
-    while order is not None:
-        before = replay(graph, schedule_from_computes(graph, order))
-        other = shake(graph, order, budget_bytes, rng, never)
-        if other is None:
-            break
-        after = replay(graph, schedule_from_computes(graph, other))
+    start = fitting(graph, budget_bytes)
+    if start is None:
+        return
+    shaker = Shaker(graph, start, budget_bytes, random.Random(seed))
+    for _ in range(12):
+        cost = shaker.cost
+        cheaper = shaker.shake(never)
+        after = replay(graph, schedule_from_computes(graph, shaker.order))
         assert after.peak_bytes <= budget_bytes and after.fixed_order
-        assert after.cost <= before.cost
-        if after.cost == before.cost:
-            break
-        order = other
+        assert after.cost == shaker.cost
+        assert cheaper == (shaker.cost < cost) and shaker.cost <= cost
 
 
 def test_nothing_to_leave_out_is_no_neighbour() -> None:
     graph = chain(10)
-    assert shake(graph, range(len(graph.ops)), graph.store_all_peak_bytes, random.Random(0), never) is None
+    order = list(range(len(graph.ops)))
+    shaker = Shaker(graph, order, graph.store_all_peak_bytes, random.Random(0))
+    assert not shaker.shake(never)
+    assert shaker.order == order
+
+
+def test_a_stopped_search_leaves_the_sequence_as_it_was() -> None:
+    graph = random_layered(60, seed=5)
+    budget_bytes = int(0.85 * graph.store_all_peak_bytes)
+    start = fitting(graph, budget_bytes)
+    assert start is not None
+    shaker = Shaker(graph, start, budget_bytes, random.Random(1))
+    for allowed in range(6):
+        asked = count()
+        before = shaker.order
+        if not shaker.shake(lambda asked=asked, allowed=allowed: next(asked) >= allowed):  # type: ignore[misc]
+            judged = replay(graph, schedule_from_computes(graph, shaker.order))
+            assert judged.peak_bytes <= budget_bytes and judged.cost <= sum(graph.ops[op].cost for op in before)
 
 
 def test_it_improves_a_poor_sequence_and_repeats_by_seed() -> None:
@@ -57,10 +73,10 @@ def test_it_improves_a_poor_sequence_and_repeats_by_seed() -> None:
     start = remove_needless(graph, found, budget_bytes, never)
 
     def searched() -> list[int]:
-        order, rng = start, random.Random(7)
+        shaker = Shaker(graph, start, budget_bytes, random.Random(7))
         for _ in range(40):
-            order = shake(graph, order, budget_bytes, rng, never) or order
-        return order
+            shaker.shake(never)
+        return shaker.order
 
     once = searched()
     assert sum(graph.ops[op].cost for op in once) < sum(graph.ops[op].cost for op in start)

@@ -20,7 +20,7 @@ from hcb_opt.highs import Report, Vector, highs
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.repair import make_fit, remove_needless
 from hcb_opt.schedule import schedule_from_computes
-from hcb_opt.shake import shake
+from hcb_opt.shake import Shaker
 
 _ROUND_SHARE = 0.1
 _LEAST_ROUND_SECONDS = 4.0
@@ -69,8 +69,7 @@ class Refinement:
         self.unit = cost_unit(problem.graph)
         self.deaths = 0
         self.rng = random.Random(problem.seed)
-        self.shaken: list[int] | None = None
-        self.shaken_cost: int | None = None
+        self.shaker: Shaker | None = None
 
     def run(self) -> None:
         """Refine until the bounds meet, infeasibility is proven or time is up."""
@@ -118,13 +117,11 @@ class Refinement:
     def _shake(self) -> None:
         """Try one neighbour of the best sequence: with two workers while the solver works."""
         assert self.progress.schedule is not None
-        if self.shaken is None or self.shaken_cost != self.progress.cost:
-            self.shaken, self.shaken_cost = list(self.progress.schedule.computes), self.progress.cost
-        other = shake(self.graph, self.shaken, self.problem.budget_bytes, self.rng, self._out_of_time)
-        if other is not None:
-            self.shaken = other
-            self.progress.offer(schedule_from_computes(self.graph, other))
-            self.shaken_cost = self.progress.cost
+        if self.shaker is None or self.shaker.cost != self.progress.cost:
+            computes = self.progress.schedule.computes
+            self.shaker = Shaker(self.graph, computes, self.problem.budget_bytes, self.rng)
+        if self.shaker.shake(self._out_of_time):
+            self.progress.offer(schedule_from_computes(self.graph, self.shaker.order))
 
     def _out_of_time(self) -> bool:
         return self.progress.remaining_seconds <= 0
