@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from hcb_opt.evictions import cheapest_evictions, recomputes
+from hcb_opt.evictions import Eviction, Pressure
 from hcb_opt.graph import Graph
 from hcb_opt.sequence import EditableSequence
 
@@ -102,46 +102,52 @@ def fit(
         Whether the sequence fits.
     """
     while True:
-        excess = sequence.excess_bytes(budget_bytes)
-        if not excess.any():
+        pressure = Pressure(sequence, budget_bytes)
+        if not pressure.total_bytes:
             return True
         if stop():
             return False
-        evictions = cheapest_evictions(sequence, excess, budget_bytes)
+        evictions = pressure.evictions()
         if noise:
             factors = [rng.lognormvariate(0.0, noise) for _ in evictions]
             ranked = sorted(zip(factors, evictions, strict=True), key=lambda each: (each[0] * each[1].rate, each[1]))
             evictions = [eviction for _, eviction in ranked]
-        worst = sequence.labels[int(excess.argmax())]
-        total = int(excess.sum())
-        tries_left, moved = _TRIED, False
-        for eviction in evictions:
-            ops = recomputes(
-                sequence, eviction.value, eviction.after, budget_bytes, most_cost=most_cost - sequence.cost
-            )
-            if ops is None:
-                continue
-            mark = sequence.mark()
-            if not sequence.insert(eviction.after, ops):
-                sequence.spread()
-                moved = True
-                break
-            left = int(sequence.excess_bytes(budget_bytes).sum())
-            if left < total:
-                total, tries_left, moved = left, _TRIED_MORE, True
-                if sequence.profile_bytes[sequence.position(worst)] <= budget_bytes:
-                    break
-            else:
-                sequence.undo(mark)
-                tries_left -= 1
-                if not tries_left:
-                    break
-        if not moved:
+        if not _relieve(sequence, pressure, evictions, budget_bytes, most_cost):
             kicks -= 1
             if kicks < 0 or not evictions:
                 return False
             kick = rng.choice(evictions[:_KICK_CHOICES])
-            sequence.insert(kick.after, recomputes(sequence, kick.value, kick.after, budget_bytes) or [])
+            again = pressure.recomputes(kick.value, kick.before, kick.price)
+            assert again is not None
+            if not sequence.insert(kick.before, again.ops):
+                sequence.spread()
+
+
+def _relieve(
+    sequence: EditableSequence, pressure: Pressure, evictions: list[Eviction], budget_bytes: int, most_cost: float
+) -> bool:
+    """Make evictions, each if it lowers the total excess, until the worst step fits; whether any was made."""
+    worst = sequence.labels[pressure.worst]
+    tries_left, moved = _TRIED, False
+    for eviction in evictions:
+        again = pressure.recomputes(eviction.value, eviction.before, eviction.price)
+        if again is None or sequence.cost + again.cost > most_cost:
+            continue
+        mark = sequence.mark()
+        if not sequence.insert(eviction.before, again.ops):
+            sequence.spread()
+            return True
+        after = Pressure(sequence, budget_bytes)
+        if after.total_bytes < pressure.total_bytes:
+            pressure, tries_left, moved = after, _TRIED_MORE, True
+            if sequence.profile_bytes[sequence.position(worst)] <= budget_bytes:
+                break
+        else:
+            sequence.undo(mark)
+            tries_left -= 1
+            if not tries_left:
+                break
+    return moved
 
 
 def clean(sequence: EditableSequence, budget_bytes: int, stop: Callable[[], bool]) -> None:

@@ -67,7 +67,7 @@ def test_a_stopped_search_leaves_the_sequence_as_it_was() -> None:
 
 def test_it_improves_a_poor_sequence_and_repeats_by_seed() -> None:
     graph = random_layered(100, seed=2)
-    budget_bytes = int(0.9 * graph.store_all_peak_bytes)
+    budget_bytes = int(0.75 * graph.store_all_peak_bytes)
     found = fitting(graph, budget_bytes)
     assert found is not None
     start = remove_needless(graph, found, budget_bytes, never)
