@@ -8,6 +8,7 @@ from hcb_opt.formulations.frontier_cuts.order_rows import OrderRows
 from hcb_opt.formulations.frontier_cuts.passage_rows import PassageBound, add_passage_row
 from hcb_opt.formulations.frontier_cuts.plan import Violation
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
+from hcb_opt.formulations.frontier_cuts.tail_rows import add_tail_rows
 from hcb_opt.graph import Graph
 
 _FEW_RECOMPUTES = 8
@@ -42,6 +43,7 @@ class Cuts:
     def relaxation(self, budget_bytes: int) -> tuple[Relaxation, list[OrderRows]]:
         """The relaxation with all these cuts and rows."""
         relaxation = Relaxation(self.graph, budget_bytes, self.positions)
+        add_tail_rows(relaxation)
         for bound in self.passages:
             add_passage_row(relaxation, bound, self.passages)
         return relaxation, [

@@ -50,6 +50,9 @@ def encode(relaxation: Relaxation, order_rows: Iterable[OrderRows], order: Seque
     for stage, ran in enumerate(last_run):
         for op in ran:
             point[relaxation.recompute[stage][op]] = 1.0
+            for tail in relaxation.tail[: stage + 1]:
+                if op in tail:
+                    point[tail[op]] = 1.0
     for stage, column in relaxation.extra.items():
         more = spent[stage] - sum(graph.ops[op].cost for op in last_run[stage])
         point[column] = min(1.0, more / max(1, relaxation.costs[column]))

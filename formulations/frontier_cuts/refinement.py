@@ -25,9 +25,9 @@ from hcb_opt.shake import Shaker
 _ROUND_SHARE = 0.1
 _LEAST_ROUND_SECONDS = 4.0
 _PATIENCE_SECONDS = 1.0
-_SHAKES = 4
+_SHAKES_TIMES_OPS = 20_000
+_MOST_SHAKES = 100
 _KICKS = 12
-_FIRST_REPAIR_MOVES = 30
 _MOST_DEATHS = 3
 _SMALL_OPS = 20
 _SMALL_ROUNDS = 6
@@ -94,15 +94,15 @@ class Refinement:
         relaxation, _ = track.cuts.relaxation(self.problem.budget_bytes)
         seconds = min(self.progress.remaining_seconds, track.round_seconds)
         highs().submit(relaxation.model(start=None, seconds=seconds, seed=self.problem.seed))
-        self._improve(range(len(self.graph.ops)), _FIRST_REPAIR_MOVES, seconds)
-        self._take(track, relaxation, highs().collect(self._listener(relaxation)), self._add_all)
+        self._improve(range(len(self.graph.ops)))
+        self._take(track, relaxation, highs().collect(self._listener(relaxation), self._meanwhile()), self._add_all)
 
     def _round(self, track: _Track, add: Separate) -> None:
         """Solve one relaxation from the best schedule so far, and learn from its solution."""
         relaxation, order_rows = track.cuts.relaxation(self.problem.budget_bytes)
         best = self.progress.schedule
         if best is not None and self.problem.workers == 1:
-            for _ in range(_SHAKES):
+            for _ in range(min(_MOST_SHAKES, 1 + _SHAKES_TIMES_OPS // len(self.graph.ops))):
                 self._shake()
         start = None if best is None else encode(relaxation, order_rows, best.computes)
         seconds = min(self.progress.remaining_seconds, track.round_seconds)
@@ -110,9 +110,12 @@ class Refinement:
         model = relaxation.model(
             start=start, seconds=seconds, seed=self.problem.seed, patience_seconds=patience_seconds
         )
-        meanwhile = self._shake if best is not None and self.problem.workers > 1 else None
-        report = highs().solve(model, self._listener(relaxation), meanwhile)
+        report = highs().solve(model, self._listener(relaxation), self._meanwhile())
         self._take(track, relaxation, report, add)
+
+    def _meanwhile(self) -> Callable[[], None] | None:
+        """What to do while the solver works."""
+        return self._shake if self.progress.schedule is not None and self.problem.workers > 1 else None
 
     def _shake(self) -> None:
         """Try one neighbour of the best sequence: with two workers while the solver works."""
@@ -230,18 +233,11 @@ class Refinement:
             self.progress.offer(schedule_from_computes(self.graph, whole.ops))
             self.progress.raise_bound(self.graph.base_cost + whole.cost)
 
-    def _improve(self, order: Sequence[int], moves: int | None = None, seconds: float = math.inf) -> None:
+    def _improve(self, order: Sequence[int]) -> None:
         """Repair a sequence until it fits, make it cheap, and offer it."""
-        asked = 0
-        deadline = self.progress.seconds + seconds
-
-        def stop() -> bool:
-            nonlocal asked
-            asked += 1
-            return self._out_of_time() or self.progress.seconds > deadline or (moves is not None and asked > moves)
-
         kicks = _KICKS if self.progress.schedule is None else 0
-        fitting = make_fit(self.graph, order, self.problem.budget_bytes, stop, self.problem.seed, kicks)
+        budget_bytes = self.problem.budget_bytes
+        fitting = make_fit(self.graph, order, budget_bytes, self._out_of_time, self.problem.seed, kicks)
         if fitting is not None:
-            cheap = remove_needless(self.graph, fitting, self.problem.budget_bytes, stop)
+            cheap = remove_needless(self.graph, fitting, budget_bytes, self._out_of_time)
             self.progress.offer(schedule_from_computes(self.graph, cheap))

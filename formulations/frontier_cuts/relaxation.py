@@ -56,6 +56,8 @@ class Relaxation:
     carry : list of dict of int to int
         For each stage, value -> column of S[k, value]: resident when the op
         before the stage is first computed, and kept into it.
+    tail : list of dict of int to int
+        For each stage, op -> column of Z[k, op], see `tail_rows`; empty without them.
     extra : dict of int to int
         For stages with passage rows, the column of E[k]: what ops that run more
         than once in the stage cost beyond R, as a share of the column's cost.
@@ -67,6 +69,7 @@ class Relaxation:
         self.cuts = tuple(sorted(cuts))
         self.costs: list[int] = []
         self.extra: dict[int, int] = {}
+        self.tail: list[dict[int, int]] = []
         self.rows = Rows()
         self.recompute: list[dict[int, int]] = []
         self.carry: list[dict[int, int]] = []
