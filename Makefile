@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 RESULTS := results
 
-.PHONY: help gap test clean
+.PHONY: help gap test proofs clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -18,6 +18,15 @@ test: $(READY) ## all quick tests, lint, types and import rules
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pytest -n 2 -m "not slow and not gpu"
+
+proofs: ## check all proofs and build the verified checkers; installs Coq with apt where it is missing
+	@if ! command -v coqc >/dev/null || ! command -v coqchk >/dev/null || ! command -v ocamlopt >/dev/null; then \
+	    command -v apt-get >/dev/null || { echo "make: proofs need coq 8.16 and ocaml, and there is no apt-get to install them" >&2; exit 1; }; \
+	    echo "installing coq and ocaml-nox with apt-get"; \
+	    as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	    $$as_root apt-get update -qq && $$as_root apt-get install -qq -y --no-install-recommends coq ocaml-nox; \
+	fi
+	$(MAKE) -C proofs check
 
 clean: ## remove the environment, build products and results
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(RESULTS)

@@ -7,7 +7,13 @@ from hcb_opt.registry import method
 from hcb_opt.schedule import schedule_from_computes
 
 
-@method("store_all", kind="heuristic", graphs="any DAG", cites="plain backpropagation")
+@method(
+    "store_all",
+    kind="heuristic",
+    graphs="any DAG",
+    cites="plain backpropagation",
+    orders=("fixed", "free"),
+)
 def store_all(problem: Problem, progress: Progress) -> None:
     """Compute every op once, freeing each value after its last use.
 

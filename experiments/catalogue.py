@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from inspect import signature
 
 import hcb_opt.experiments
 
@@ -26,7 +26,12 @@ class Experiment:
 
     name: str
     summary: str
-    run: Callable[[Path, bool], None]
+    run: Callable[..., None]
+
+    @property
+    def options(self) -> frozenset[str]:
+        """What else ``run`` takes, by keyword."""
+        return frozenset(signature(self.run).parameters) - {"directory", "quick"}
 
 
 def experiments() -> dict[str, Experiment]:

@@ -18,7 +18,7 @@ from hcb_opt.experiments.gap_report import format_table, save_rows
 from hcb_opt.gap_row import GapRow
 from hcb_opt.graph import Graph
 from hcb_opt.plot import LEAD_METHOD, save_gap_figure
-from hcb_opt.registry import Method, get_method, methods
+from hcb_opt.registry import Method, get_method, methods_for
 from hcb_opt.result import Status
 from hcb_opt.solve import solve_schedule
 
@@ -43,6 +43,7 @@ def run(
     total_limit: float | None = None,
     seed: int = 0,
     workers: int = 1,
+    memory_limit: int | str | None = None,
     on_row: OnRow | None = None,
 ) -> list[GapRow]:
     """Solve every graph at every budget with every method; write the rows and the figure.
@@ -58,7 +59,7 @@ def run(
     budgets : sequence of int, float or str
         As in `solve_schedule`.
     method_names : sequence of str, optional
-        All registered methods if not given.
+        All registered methods of the fixed order if not given.
     directory : str or Path, optional
         Made if missing; gets ``gap.png``, ``gap.pdf``, ``gap.csv`` and
         ``gap.json``. Nothing is written if not given.
@@ -67,7 +68,7 @@ def run(
     total_limit : float, optional
         Seconds for all solves together: each gets at most a dozen equal parts of
         what is left, but always half a second.
-    seed, workers : int
+    seed, workers, memory_limit
         As in `solve_schedule`.
     on_row : callable, optional
         Called as ``on_row(row, done, total)`` after each solve; `print_progress`
@@ -88,14 +89,21 @@ def run(
     labelled = _labelled(graphs)
     if method_names is not None and "auto" in method_names:
         raise InvalidInput("methods", "auto only chooses among the others", "name those to compare")
-    chosen = [get_method(name) for name in dict.fromkeys(method_names if method_names is not None else methods())]
+    names = dict.fromkeys(methods_for("fixed") if method_names is None else method_names)
+    chosen = [get_method(name, "fixed") for name in names]
     plan = _plan(labelled, budgets, chosen)
     started = time.perf_counter()
     rows: dict[_Solve, GapRow] = {}
     interrupted = False
     for solve, seconds in _with_limits(plan, time_limit, total_limit):
         result = solve_schedule(
-            labelled[solve.graph], solve.budget_bytes, solve.method.name, time_limit=seconds, seed=seed, workers=workers
+            labelled[solve.graph],
+            solve.budget_bytes,
+            solve.method.name,
+            time_limit=seconds,
+            seed=seed,
+            workers=workers,
+            memory_limit=memory_limit,
         )
         if interrupted := result.reason == "interrupted":
             break
@@ -107,7 +115,8 @@ def run(
     if directory is not None and ordered:
         facts = {
             "time_limit": time_limit, "total_limit": total_limit, "seed": seed, "workers": workers,
-            "seconds": round(time.perf_counter() - started, 1), "complete": not interrupted,
+            "memory_limit": memory_limit, "seconds": round(time.perf_counter() - started, 1),
+            "complete": not interrupted,
         }  # fmt: skip
         _write(ordered, Path(directory), facts)
     if interrupted:
@@ -185,7 +194,7 @@ def _plan(graphs: Mapping[str, Graph], budgets: Sequence[Budget], chosen: Sequen
         amounts = dict.fromkeys(parse_budget(budget, graph.store_all_peak_bytes) for budget in budgets)
         for j, budget_bytes in enumerate(amounts):
             for k, method in enumerate(chosen):
-                declined = method.max_ops is not None and len(graph.ops) > method.max_ops
+                declined = bool(method.declines(graph, budget_bytes))
                 plan.append(_Solve((i, j, k), label, budget_bytes, method, declined))
     if not plan:
         raise InvalidInput("budgets or methods", "there are none", "give at least one of each")
@@ -221,7 +230,7 @@ def _captured(name: str, flags: Mapping[str, int | float]) -> Graph:
     return graph
 
 
-def _write(rows: Sequence[GapRow], directory: Path, facts: Mapping[str, float | int | None]) -> None:
+def _write(rows: Sequence[GapRow], directory: Path, facts: Mapping[str, float | int | str | None]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

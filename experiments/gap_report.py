@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from hcb_opt.budget import format_bytes
+from hcb_opt.experiments.machine import machine_facts
 from hcb_opt.files import replacing, write_json
 from hcb_opt.gap_row import GapRow, common_claim
 from hcb_opt.result import Status
-from hcb_opt.version import __version__
 
 FORMAT_VERSION = 1
 LEGEND = "overhead in %; * proven optimal; - no schedule found; declined: the graph is too large for the method"
@@ -72,7 +69,7 @@ def _bound_cell(rows: Sequence[GapRow]) -> str:
     return "" if best is None else f"{100 * best:.2f} "
 
 
-def save_rows(rows: Sequence[GapRow], directory: Path, facts: Mapping[str, float | int | None]) -> None:
+def save_rows(rows: Sequence[GapRow], directory: Path, facts: Mapping[str, float | int | str | None]) -> None:
     """Write ``gap.csv`` and ``gap.json``.
 
     The JSON adds what is needed to judge and repeat the run: versions, machine,
@@ -91,7 +88,7 @@ def save_rows(rows: Sequence[GapRow], directory: Path, facts: Mapping[str, float
         writer = csv.DictWriter(file, list(records[0]))
         writer.writeheader()
         writer.writerows(records)
-    provenance = {**_machine(), **facts}
+    provenance = {**machine_facts(), **facts}
     document = {"format": "hcb-opt gap", "version": FORMAT_VERSION, "provenance": provenance, "rows": records}
     write_json(directory / "gap.json", document, rows=("rows",))
 
@@ -117,18 +114,3 @@ def _record(row: GapRow) -> dict[str, Any]:
         "seconds": round(row.seconds, 3),
         "reason": row.reason,
     }
-
-
-def _machine() -> dict[str, str | int | None]:
-    facts: dict[str, str | int | None] = {
-        "hcb_opt": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpus": os.cpu_count(),
-    }
-    for package in ("numpy", "scipy", "networkx", "pulp", "matplotlib", "torch"):
-        try:
-            facts[package] = version(package)
-        except PackageNotFoundError:
-            facts[package] = None
-    return facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hcb_opt.budget import format_bytes
 from hcb_opt.formulations._checkmate_model import StageModel
 from hcb_opt.highs import Model, Report, highs
 from hcb_opt.progress import Problem, Progress
@@ -31,7 +33,8 @@ def checkmate_milp(problem: Problem, progress: Progress) -> None:
     twice within one stage. The model grows with the square of the number of ops.
     """
     model = StageModel(problem.graph, problem.budget_bytes)
-    answer = highs("hcb_opt.scipy_worker").solve(_as_model(model, progress.remaining_seconds, problem.gap))
+    answer = highs("hcb_opt.scipy_worker").solve(_as_model(model, problem, progress.remaining_seconds))
+    progress.note_solver_memory(answer.peak_memory_bytes)
     _report(model, answer, _HIGHS_ERROR, problem, progress)
 
 
@@ -46,7 +49,7 @@ def checkmate_milp_cbc(problem: Problem, progress: Progress) -> None:
     _report(model, _minimise_by_cbc(model, problem, progress), _CBC_ERROR, problem, progress)
 
 
-def _as_model(model: StageModel, seconds: float, relative_gap: float) -> Model:
+def _as_model(model: StageModel, problem: Problem, seconds: float) -> Model:
     return Model(
         costs=model.costs,
         lower=model.lower,
@@ -58,7 +61,8 @@ def _as_model(model: StageModel, seconds: float, relative_gap: float) -> Model:
         row_coefficients=model.rows.data.astype(np.float64),
         integrality=model.integrality.astype(np.uint8),
         seconds=seconds,
-        relative_gap=relative_gap,
+        relative_gap=problem.gap,
+        memory_limit_bytes=problem.memory_limit_bytes,
     )
 
 
@@ -74,7 +78,9 @@ def _report(model: StageModel, answer: Report, error: float, problem: Problem, p
         bound = model.bound(answer.bound, error)
         # A warm start may lie outside the class, and below its optimum.
         progress.raise_bound(bound if progress.cost is None else min(bound, progress.cost))
-    if not answer.optimal and not progress.closed:
+    if answer.died:
+        progress.give_up(answer.message)
+    elif not answer.optimal and not progress.closed:
         progress.give_up(f"time limit reached with {len(model.costs)} columns and {len(model.row_lower)} rows")
 
 
@@ -107,10 +113,16 @@ def _solve_with_pulp(pulp: Any, folder: Path, model: StageModel, problem: Proble
         msg=False, timeLimit=max(1e-3, progress.remaining_seconds), gapRel=problem.gap, threads=1, logPath=str(log)
     )
     solver.tmpDir = str(folder)
-    status = programme.solve(solver)
+    if problem.memory_limit_bytes is not None:
+        solver.path = _within_limit(solver.path, problem.memory_limit_bytes, folder)
+    try:
+        status = programme.solve(solver)
+    except pulp.PulpSolverError:
+        return Report(None, None, None, last=True, died=True, message=_why_it_failed(problem.memory_limit_bytes))
     bound = _cbc_lower_bound(log.read_text(encoding="utf-8", errors="replace"))
     if status == pulp.LpStatusInfeasible:
-        return Report(None, None, None, infeasible=True, last=True)
+        # CBC says so too when its time runs out while it preprocesses.
+        return Report(None, None, None, infeasible=progress.remaining_seconds > 0, last=True)
     # PuLP says Optimal also of a solution that the time limit cut short.
     optimal = programme.sol_status == pulp.LpSolutionOptimal
     if not optimal and programme.sol_status != pulp.LpSolutionIntegerFeasible:
@@ -118,6 +130,19 @@ def _solve_with_pulp(pulp: Any, folder: Path, model: StageModel, problem: Proble
     solution = np.array([column.value() or 0.0 for column in columns])
     objective = float(model.costs @ solution)
     return Report(solution, objective, objective if optimal and not problem.gap else bound, optimal=optimal, last=True)
+
+
+def _within_limit(program: str, limit_bytes: int, folder: Path) -> str:
+    """A program that runs the given one with no more memory than this."""
+    script = folder / "limited"
+    script.write_text(f'#!/bin/sh\nulimit -S -d {limit_bytes // 1024}\nexec {shlex.quote(program)} "$@"\n')
+    script.chmod(0o700)
+    return str(script)
+
+
+def _why_it_failed(limit_bytes: int | None) -> str:
+    perhaps = "" if limit_bytes is None else f"; if the memory limit of {format_bytes(limit_bytes)} is why, raise it"
+    return f"the CBC process failed{perhaps}"
 
 
 def _cbc_lower_bound(log: str) -> float | None:

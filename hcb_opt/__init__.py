@@ -9,6 +9,8 @@ from hcb_opt.errors import CaptureError, HcbOptError, InvalidInput
 from hcb_opt.graph import Graph, Op, Phase, Value
 from hcb_opt.io import load_graph, load_schedule, save_graph, save_schedule
 from hcb_opt.minimum import MinimumBudget, minimum_budget
+from hcb_opt.pareto import pareto
+from hcb_opt.pareto_front import ParetoFront, ParetoPoint
 from hcb_opt.replay import IllegalSchedule, Replay, replay
 from hcb_opt.result import Event, Result, Status
 from hcb_opt.schedule import Compute, Drop, Schedule, schedule_from_computes
@@ -30,6 +32,8 @@ __all__ = [
     "MinimumBudget",
     "Op",
     "OpSpec",
+    "ParetoFront",
+    "ParetoPoint",
     "Phase",
     "Replay",
     "Result",
@@ -42,6 +46,7 @@ __all__ = [
     "load_graph",
     "load_schedule",
     "minimum_budget",
+    "pareto",
     "replay",
     "save_graph",
     "save_schedule",

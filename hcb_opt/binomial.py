@@ -6,6 +6,7 @@ Mathematical Software 26(1).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from math import comb
 
@@ -83,3 +84,30 @@ def best_split(steps: int, snapshots: int) -> int:
     """
     repetitions = repetitions_needed(steps, snapshots)
     return max(1, longest_chain(snapshots, repetitions - 2), steps - longest_chain(snapshots - 1, repetitions))
+
+
+def reversal(steps: int, snapshots: int) -> Iterator[int]:
+    """The steps of a reversal that runs t(n, s) forward steps.
+
+    Parameters
+    ----------
+    steps, snapshots : int
+        As in `extra_forward_steps`.
+
+    Yields
+    ------
+    int
+        i to run step i forward; -i to reverse it, from the state before it.
+    """
+    # Stretches to reverse, the next at the end: first state, number of steps, snapshots with that one.
+    pending = [(0, steps, snapshots)]
+    while pending:
+        base, length, held = pending.pop()
+        if length > 1 and held > 1:
+            advance = best_split(length, held)
+            yield from range(base + 1, base + advance + 1)
+            pending += [(base, advance, held), (base + advance, length - advance, held - 1)]
+            continue
+        for last in range(base + length, base, -1):
+            yield from range(base + 1, last)
+            yield -last

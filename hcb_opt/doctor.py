@@ -41,7 +41,7 @@ def examine() -> Iterator[Finding]:
     """
     yield Finding("hcb-opt", __version__)
     yield _python()
-    for package in ("numpy", "scipy", "networkx", "pulp", "matplotlib"):
+    for package in ("numpy", "scipy", "networkx", "pulp", "ortools", "matplotlib"):
         yield _package(package, f"pip install {package}")
     yield _solver("HiGHS", _try_highs, "pip install 'scipy>=1.15'")
     yield _solver("CBC", _try_cbc, "pip install 'pulp>=3.1,<4', which brings it")

@@ -14,6 +14,10 @@ from hcb_opt.sequence import EditableSequence
 
 _MOST = 16
 _ENOUGH = 8
+_PASSES = 6
+_LOOKED_INTO = 100
+_MOST_OPS = 100
+_OPS_SHARE = 20
 _FIRST_REACH = 4.0
 _FURTHER = 8.0
 _PRICES = (math.inf, 4.0, 0.25)
@@ -75,6 +79,7 @@ class Pressure:
         self.total_bytes = int(excess.sum())
         self.worst = int(excess.argmax())
         self._excess = excess
+        self._most_ops = max(_MOST_OPS, len(sequence.graph.ops) // _OPS_SHARE)
         self._added: dict[tuple[int, int], int | None] = {}
 
     @cached_property
@@ -105,9 +110,11 @@ class Pressure:
         middle = options[min(len(options), _MOST) // 2][0]
         found: list[Eviction] = []
         rates: list[float] = []
-        while options and len(found) < _ENOUGH and reach < math.inf:
+        for _ in range(_PASSES):
             dearer = []
-            for option in options:
+            for looked_into, option in enumerate(options):
+                if looked_into >= _LOOKED_INTO and len(found) >= _ENOUGH:
+                    break
                 most = rates[_MOST - 1] if len(rates) >= _MOST else reach
                 eviction = self._cheapest(*option, middle, most) if option[0] <= most else None
                 if eviction is None:
@@ -115,6 +122,8 @@ class Pressure:
                 else:
                     insort(rates, eviction.rate)
                     found.append(eviction)
+            if len(found) >= _ENOUGH:
+                break
             options = dearer
             reach *= _FURTHER
         return sorted(found)
@@ -190,7 +199,7 @@ class Pressure:
         excess_bytes = 0
         ops.append(op)
         for needed in graph.ops[op].inputs:
-            if cost > most:
+            if cost > most or len(ops) > self._most_ops:
                 return None
             producer = graph.values[needed].producer
             if producer in ops or sequence.held(needed, before):

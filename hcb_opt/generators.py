@@ -122,6 +122,32 @@ def chain(steps: int, sizes_bytes: Sequence[int] | None = None) -> Graph:
     return training_step(forward, name=f"chain_{steps}")
 
 
+def tape_chain(steps: int) -> Graph:
+    """A chain of unit-cost steps whose backward reads tapes, as in Mixed checkpointing.
+
+    Forward step i reads the state before it and writes the next one and its
+    tape, one byte each, to be dropped independently; its backward reads the
+    incoming gradient and the tape. A forward step writes both in any case, so
+    that a byte must be free for either while it runs; the tape of the last step
+    takes a byte like any other. The initial state is persistent, and its
+    gradient is the output. (Maddison, J. Comput. Sci. 82, 2024.)
+
+    Parameters
+    ----------
+    steps : int
+        At least 1.
+    """
+    _at_least("steps", steps, 1)
+    specs = [
+        OpSpec(f"f{step}", 1, (f"x{step - 1}",) if step > 1 else (), ((f"x{step}", 1), (f"t{step}", 1)))
+        for step in range(1, steps + 1)
+    ]
+    specs.append(OpSpec("loss", 1, (f"x{steps}",), ((f"g{steps}", 1),)))
+    for step in range(steps, 0, -1):
+        specs.append(OpSpec(f"b{step}", 1, (f"t{step}", f"g{step}"), ((f"g{step - 1}", 1),), phase=Phase.BACKWARD))
+    return build_graph(specs, ["g0"], name=f"tape_chain_{steps}")
+
+
 def u_shape(depth: int, size_bytes: int = 64) -> Graph:
     """A U-shaped net with skips from each encoder level to its decoder level.
 
@@ -224,6 +250,7 @@ def fft_butterfly(levels: int) -> Graph:
 #: Every generator by name, as a function of a size and a seed (ignored by the fixed shapes).
 GENERATORS: Mapping[str, Callable[[int, int], Graph]] = {
     "chain": lambda size, seed: chain(size),
+    "tape_chain": lambda size, seed: tape_chain(size),
     "u_shape": lambda size, seed: u_shape(size),
     "random_training": random_training,
     "binary_tree": lambda size, seed: binary_tree(size),

@@ -186,6 +186,8 @@ def _validate(graph: Graph) -> None:
         where = f"ops[{position}] '{op.name}'"
         if len(set(op.inputs)) < len(op.inputs):
             raise InvalidInput(f"{where}.inputs", "a value is listed twice", "list each input once")
+        if len(set(op.outputs)) < len(op.outputs):
+            raise InvalidInput(f"{where}.outputs", "a value is listed twice", "list each output once")
         for value in op.inputs:
             producer = graph.values[value].producer
             if producer >= position:

@@ -50,7 +50,8 @@ def _solve(model: Model, send: Send) -> Report:
 
     def checked(event: Any) -> None:
         data = event.data_out
-        near = data.mip_primal_bound - data.mip_dual_bound <= COARSE_GAP * abs(data.mip_primal_bound)
+        primal = data.mip_primal_bound  # infinite while there is no solution
+        near = np.isfinite(primal) and primal - data.mip_dual_bound <= COARSE_GAP * abs(primal)
         event.interrupt(bool(near and time.perf_counter() - began > model.patience_seconds))
 
     if model.integrality.any():

@@ -57,6 +57,9 @@ def minimum_budget(
     seed: int = 0,
     workers: int = 1,
     on_step: Callable[[int, int], None] | None = None,
+    memory_limit: int | str | None = None,
+    method: str = "frontier_cuts",
+    order: str = "fixed",
 ) -> MinimumBudget:
     """Find the smallest budget in which a graph can be computed, and bound it from below.
 
@@ -74,6 +77,9 @@ def minimum_budget(
     on_step : callable, optional
         Called with the lower bound and the smallest peak, in bytes, whenever
         one of them improves.
+    memory_limit, method, order
+        As in `solve_schedule`; only a method that takes every graph and proves
+        infeasibility brings the bounds together.
 
     Returns
     -------
@@ -99,7 +105,15 @@ def minimum_budget(
             return None
         seconds = min(left, max(_LEAST_SECONDS, time_limit / _SOLVES))
         result = solve_schedule(
-            graph, budget_bytes, "frontier_cuts", time_limit=seconds, gap=_ANY_GAP, seed=seed, workers=workers
+            graph,
+            budget_bytes,
+            method,
+            order,
+            time_limit=seconds,
+            gap=_ANY_GAP,
+            seed=seed,
+            workers=workers,
+            memory_limit=memory_limit,
         )
         if result.reason == "interrupted":
             raise KeyboardInterrupt

@@ -123,6 +123,27 @@ def _require_multiple(where: str, number: int, divisor: int) -> None:
         raise InvalidInput(where, f"{number} is not a multiple of {divisor}", "choose one that is")
 
 
+def _labelled_images(batch: int, image: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Square colour images and a class of each."""
+    import torch
+
+    return torch.randn(batch, 3, image, image), torch.randint(0, classes, (batch,))
+
+
+def _segmented_images(batch: int, image: int, classes: int, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Square images and a class of each pixel."""
+    import torch
+
+    return torch.randn(batch, channels, image, image), torch.randint(0, classes, (batch, image, image))
+
+
+def _vgg(depth: int, image: int, classes: int, batch: int, dropout: float) -> Step:
+    from hcb_opt.capture.networks.vgg import SHRINKS, Vgg
+
+    _require_multiple(f"vgg{depth} flag 'image'", image, SHRINKS)
+    return Vgg(depth, image, classes, dropout), _classification_loss, _labelled_images(batch, image, classes)
+
+
 def _classification_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
     """Mean cross-entropy; the classes are the second dimension of the scores."""
     from torch.nn.functional import cross_entropy
@@ -189,12 +210,55 @@ def bert(
 @_register
 def resnet50(image: int = 224, classes: int = 1000, batch: int = 32) -> Step:
     """ResNet-50 with bottleneck blocks and batch norm (He et al. 2016)."""
-    import torch
+    from hcb_opt.capture.networks.convolutional import ResNet
 
-    from hcb_opt.capture.networks.convolutional import ResNet50
+    return ResNet((3, 4, 6, 3), classes), _classification_loss, _labelled_images(batch, image, classes)
 
-    images, targets = torch.randn(batch, 3, image, image), torch.randint(0, classes, (batch,))
-    return ResNet50(classes), _classification_loss, (images, targets)
+
+@_register
+def resnet152(image: int = 224, classes: int = 1000, batch: int = 32) -> Step:
+    """ResNet-152 with bottleneck blocks and batch norm (He et al. 2016)."""
+    from hcb_opt.capture.networks.convolutional import ResNet
+
+    return ResNet((3, 8, 36, 3), classes), _classification_loss, _labelled_images(batch, image, classes)
+
+
+@_register
+def mobilenet(image: int = 224, classes: int = 1000, batch: int = 64) -> Step:
+    """MobileNet, version 1, with depthwise convolutions and batch norm (Howard et al. 2017)."""
+    from hcb_opt.capture.networks.convolutional import MobileNet
+
+    return MobileNet(classes), _classification_loss, _labelled_images(batch, image, classes)
+
+
+@_register
+def vgg16(image: int = 224, classes: int = 1000, batch: int = 32, dropout: float = 0.0) -> Step:
+    """VGG-16, plain convolutions and dense layers (Simonyan and Zisserman 2015)."""
+    return _vgg(16, image, classes, batch, dropout)
+
+
+@_register
+def vgg19(image: int = 224, classes: int = 1000, batch: int = 32, dropout: float = 0.0) -> Step:
+    """VGG-19, plain convolutions and dense layers (Simonyan and Zisserman 2015)."""
+    return _vgg(19, image, classes, batch, dropout)
+
+
+@_register
+def fcn8(image: int = 384, classes: int = 21, batch: int = 8, dropout: float = 0.0) -> Step:
+    """FCN-8 on VGG-16, for segmentation (after Long et al. 2015)."""
+    from hcb_opt.capture.networks.vgg import SHRINKS, Fcn8
+
+    _require_multiple("fcn8 flag 'image'", image, SHRINKS)
+    return Fcn8(classes, dropout), _classification_loss, _segmented_images(batch, image, classes)
+
+
+@_register
+def segnet(image: int = 384, classes: int = 12, batch: int = 8) -> Step:
+    """SegNet: VGG-16's convolutions with batch norm and their mirror image (Badrinarayanan et al. 2017)."""
+    from hcb_opt.capture.networks.vgg import SHRINKS, SegNet
+
+    _require_multiple("segnet flag 'image'", image, SHRINKS)
+    return SegNet(classes), _classification_loss, _segmented_images(batch, image, classes)
 
 
 @_register
@@ -207,13 +271,11 @@ def unet(
     batch: int = 8,
 ) -> Step:
     """U-Net with padded convolutions and batch norm (after Ronneberger et al. 2015)."""
-    import torch
-
     from hcb_opt.capture.networks.convolutional import UNet
 
     _require_multiple("unet flag 'image'", image, 2**levels)
-    images, targets = torch.randn(batch, channels, image, image), torch.randint(0, classes, (batch, image, image))
-    return UNet(levels, width, channels, classes), _classification_loss, (images, targets)
+    model = UNet(levels, width, channels, classes)
+    return model, _classification_loss, _segmented_images(batch, image, classes, channels)
 
 
 @_register

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hcb_opt.errors import InvalidInput
-from hcb_opt.files import replacing
+from hcb_opt.figure_style import FIGURE_STYLE, save_figure, scale_overheads
 from hcb_opt.gap_row import GapRow, common_claim
 from hcb_opt.result import Status
 
@@ -35,16 +35,6 @@ OTHER_LOOKS: tuple[tuple[str, str, Any], ...] = (
     ("#A0522D", "h", (0, (1, 3))),
 )
 _NONE_EXISTS = "proven infeasible"
-_TICKS_PERCENT = (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
-_STYLE: Any = {
-    "font.size": 8,
-    "axes.linewidth": 0.6,
-    "axes.titlesize": 9,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-    "ps.fonttype": 42,
-    "svg.fonttype": "none",
-}
 
 
 def gap_figure(rows: Sequence[GapRow]) -> Figure:
@@ -78,7 +68,7 @@ def gap_figure(rows: Sequence[GapRow]) -> Figure:
     shown = [row for row in rows if not row.declined]
     if not shown:
         raise InvalidInput("rows", "no method took any of the graphs", "name a method that takes graphs of this size")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(FIGURE_STYLE):
         figure = Figure(layout="constrained")
         _draw(figure, shown)
     return figure
@@ -98,14 +88,7 @@ def save_gap_figure(rows: Sequence[GapRow], paths: Iterable[str | Path]) -> None
     InvalidInput
         If there is nothing to draw, or a file cannot be written.
     """
-    import matplotlib
-
-    figure = gap_figure(rows)
-    with matplotlib.rc_context(_STYLE):
-        for path in paths:
-            undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(Path(path).suffix)
-            with replacing(path) as beside:
-                figure.savefig(beside, dpi=200, bbox_inches="tight", metadata=undated)
+    save_figure(gap_figure(rows), paths)
 
 
 def _draw(figure: Figure, rows: Sequence[GapRow]) -> None:
@@ -238,13 +221,9 @@ def _proves_infeasible(row: GapRow, claim: str) -> bool:
 
 
 def _scale(panel: Axes, rows: Sequence[GapRow]) -> None:
-    """Logarithmic above one percent, linear below, so that zero has a place."""
-    highest = max((_percent(each) for row in rows for each in (row.overhead, row.bound_overhead)), default=1.0)
-    panel.set_yscale("symlog", linthresh=1.0, linscale=0.6)
-    ticks = [tick for tick in _TICKS_PERCENT if tick <= 1.3 * max(highest, 2)]
-    panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    panel.set_yticks([], minor=True)
-    panel.set_ylim(-0.06, 1.5 * max(highest, 2))
+    scale_overheads(
+        panel, max((_percent(each) for row in rows for each in (row.overhead, row.bound_overhead)), default=1.0)
+    )
     shares = {row.share for row in rows}
     margin = 0.06 * (max(shares) - min(shares)) or 0.05
     panel.set_xlim(min(shares) - margin, max(shares) + margin)

@@ -32,6 +32,10 @@ class Problem:
         Threads or processes a method may use.
     initial : Schedule or None
         A warm start that fits the budget.
+    memory_limit_bytes : int or None
+        What each solver process that a method starts may allocate.
+    order : str
+        ``fixed``: the first computes come in the graph's order; ``free``: in any.
     """
 
     graph: Graph
@@ -41,13 +45,16 @@ class Problem:
     seed: int = 0
     workers: int = 1
     initial: Schedule | None = None
+    memory_limit_bytes: int | None = None
+    order: str = "fixed"
 
 
 class Progress:
     """Best schedule, best bound and proofs so far; survives limits and Ctrl-C.
 
     Every schedule reported goes through `replay`; one that is illegal raises,
-    one over budget or out of the fixed order is not taken.
+    one over budget, or out of the fixed order where that is asked for, is not
+    taken.
 
     Parameters
     ----------
@@ -64,6 +71,7 @@ class Progress:
         self.bound: int | None = None
         self.infeasible = ""
         self.reason = ""
+        self.solver_peak_memory_bytes: int | None = None
         self.events: list[Event] = []
         self._on_event = on_event
         self._start = time.perf_counter()
@@ -102,7 +110,9 @@ class Progress:
     def offer(self, schedule: Schedule) -> bool:
         """Report a schedule; whether it fits the budget and is the best so far."""
         judged = replay(self.problem.graph, schedule)
-        if judged.peak_bytes > self.problem.budget_bytes or not judged.fixed_order:
+        if judged.peak_bytes > self.problem.budget_bytes:
+            return False
+        if self.problem.order == "fixed" and not judged.fixed_order:
             return False
         if self.cost is not None and judged.cost >= self.cost:
             return False
@@ -123,6 +133,11 @@ class Progress:
     def give_up(self, reason: str) -> None:
         """Say why the method ends without a proof."""
         self.reason = reason
+
+    def note_solver_memory(self, peak_memory_bytes: int | None) -> None:
+        """Report the most memory that a solver process held; the largest figure counts."""
+        if peak_memory_bytes is not None:
+            self.solver_peak_memory_bytes = max(peak_memory_bytes, self.solver_peak_memory_bytes or 0)
 
     def _emit(self) -> None:
         event = Event(self.seconds, self.cost, self.bound)

@@ -67,7 +67,9 @@ class Result:
     seconds : float
         Wall time of the whole call.
     provenance : mapping of str to str or int or float
-        Version, seed, limits: what is needed to run it again.
+        Version, seed, limits: what is needed to run it again; and
+        ``solver_peak_memory_bytes``, the most that a solver process held, where
+        one ran.
     """
 
     status: Status

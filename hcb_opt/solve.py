@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 
 from hcb_opt.bounds import cover_bound, mandatory_memory
-from hcb_opt.budget import parse_budget
+from hcb_opt.budget import parse_budget, parse_memory_limit
 from hcb_opt.errors import InvalidInput
+from hcb_opt.free_bounds import free_cover_bound
 from hcb_opt.graph import Graph
 from hcb_opt.progress import Problem, Progress
-from hcb_opt.registry import Method, get_method
+from hcb_opt.registry import Method, get_method, methods
 from hcb_opt.replay import replay
 from hcb_opt.result import PRECISION, Event, Result, Status
 from hcb_opt.schedule import Schedule
 from hcb_opt.version import __version__
 
-ORDERS = ("fixed",)
+ORDERS = ("fixed", "free")
 
 
 def solve_schedule(
@@ -30,6 +32,7 @@ def solve_schedule(
     workers: int = 1,
     initial: Schedule | None = None,
     on_event: Callable[[Event], None] | None = None,
+    memory_limit: int | str | None = None,
 ) -> Result:
     """Find a cheap schedule within a memory budget, and bound what any could cost.
 
@@ -41,7 +44,8 @@ def solve_schedule(
     method : str
         A name from ``hcb-opt methods``, or ``auto``.
     order : str
-        ``fixed``: first computes come in the graph's order.
+        ``fixed``: first computes come in the graph's order. ``free``: in any
+        topological order.
     time_limit : float
         Seconds; the best schedule and bound so far are returned.
     gap : float
@@ -54,6 +58,10 @@ def solve_schedule(
         A warm start; used if it fits the budget.
     on_event : callable or None
         Called with an `Event` whenever cost or bound improves.
+    memory_limit : int, str or None
+        Bytes, or ``"4GiB"``: what each solver process may allocate, for itself
+        and its libraries too. A solver that wants more ends; what it found
+        stays. On Linux only.
 
     Returns
     -------
@@ -64,12 +72,14 @@ def solve_schedule(
     Raises
     ------
     InvalidInput
-        If an argument is out of range or a method is unknown.
+        If an argument is out of range, a method is unknown or does not serve the
+        order.
     """
     budget_bytes = parse_budget(budget, graph.store_all_peak_bytes)
     _check_arguments(order, time_limit, gap, workers)
-    chosen = get_method(_choose(graph, budget_bytes) if method == "auto" else method)
-    problem = Problem(graph, budget_bytes, time_limit, gap, seed, workers, initial)
+    memory_limit_bytes = None if memory_limit is None else _memory_limit(memory_limit)
+    chosen = get_method(_choose(graph, budget_bytes, order) if method == "auto" else method, order)
+    problem = Problem(graph, budget_bytes, time_limit, gap, seed, workers, initial, memory_limit_bytes, order)
     progress = Progress(problem, on_event)
     try:
         _solve_within(chosen, problem, progress)
@@ -78,8 +88,13 @@ def solve_schedule(
     return _result(chosen, problem, progress)
 
 
-def _choose(graph: Graph, budget_bytes: int) -> str:
-    return "store_all" if budget_bytes >= graph.store_all_peak_bytes else "frontier_cuts"
+def _choose(graph: Graph, budget_bytes: int, order: str) -> str:
+    if budget_bytes >= graph.store_all_peak_bytes:
+        return "store_all"
+    if order == "free":
+        return "free_order"
+    special = (each for each in methods().values() if each.refuses is not None)
+    return next((each.name for each in special if not each.declines(graph, budget_bytes)), "frontier_cuts")
 
 
 def _solve_within(chosen: Method, problem: Problem, progress: Progress) -> None:
@@ -88,13 +103,14 @@ def _solve_within(chosen: Method, problem: Problem, progress: Progress) -> None:
     if needed.size_bytes > problem.budget_bytes:
         progress.prove_infeasible(f"{needed.reason}; the budget is {problem.budget_bytes}")
         return
-    progress.raise_bound(cover_bound(graph, problem.budget_bytes))
+    cover = cover_bound if problem.order == "fixed" else free_cover_bound
+    progress.raise_bound(cover(graph, problem.budget_bytes))
     if problem.initial is not None:
         progress.offer(problem.initial)
     if progress.done:
         return
-    if chosen.max_ops is not None and len(graph.ops) > chosen.max_ops:
-        progress.give_up(f"{chosen.name} takes graphs of at most {chosen.max_ops} ops; this one has {len(graph.ops)}")
+    if reason := chosen.declines(graph, problem.budget_bytes):
+        progress.give_up(reason)
         return
     chosen.solve(problem, progress)
 
@@ -121,7 +137,7 @@ def _result(chosen: Method, problem: Problem, progress: Progress) -> Result:
     return Result(
         status=status,
         method=chosen.name,
-        claim=chosen.claim,
+        claim=chosen.claim if problem.order == "fixed" else "free-order",
         budget_bytes=problem.budget_bytes,
         store_all_peak_bytes=graph.store_all_peak_bytes,
         persistent_bytes=graph.persistent_bytes,
@@ -133,14 +149,27 @@ def _result(chosen: Method, problem: Problem, progress: Progress) -> Result:
         reason="" if status is Status.OPTIMAL else reason,
         events=tuple(progress.events),
         seconds=progress.seconds,
-        provenance={
-            "hcb_opt": __version__,
-            "seed": problem.seed,
-            "workers": problem.workers,
-            "time_limit": problem.time_limit,
-            "gap": problem.gap,
-        },
+        provenance=_provenance(problem, progress),
     )
+
+
+def _provenance(problem: Problem, progress: Progress) -> dict[str, str | int | float]:
+    facts: dict[str, str | int | float | None] = {
+        "hcb_opt": __version__,
+        "seed": problem.seed,
+        "workers": problem.workers,
+        "time_limit": problem.time_limit,
+        "gap": problem.gap,
+        "memory_limit_bytes": problem.memory_limit_bytes,
+        "solver_peak_memory_bytes": progress.solver_peak_memory_bytes,
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _memory_limit(limit: int | str) -> int:
+    if sys.platform != "linux":
+        raise InvalidInput(f"memory limit {limit!r}", f"cannot be kept on {sys.platform}", "leave it out, or use Linux")
+    return parse_memory_limit(limit)
 
 
 def _check_arguments(order: str, time_limit: float, gap: float, workers: int) -> None:

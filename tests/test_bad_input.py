@@ -244,7 +244,7 @@ def test_budget_under_the_mandatory_minimum(
     ("arguments", "message"),
     [
         (["--method", "store_al"], "method 'store_al': unknown; did you mean 'store_all'?"),
-        (["--order", "free"], "order 'free': unknown"),
+        (["--order", "any"], "order 'any': unknown"),
         (["--time-limit", "0"], "time limit 0.0: not above zero"),
         (["--time-limit", "nan"], "time limit nan: not above zero"),
         (["--time-limit", "soon"], "argument --time-limit: invalid float value: 'soon'"),

@@ -30,7 +30,19 @@ from hcb_opt.result import Event
 from hcb_opt.schedule import Compute, Schedule, schedule_from_computes
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ("capture", "solve", "check", "gap", "methods", "reproduce", "doctor")
+COMMANDS = (
+    "capture",
+    "solve",
+    "check",
+    "certify",
+    "verify",
+    "minimum",
+    "pareto",
+    "gap",
+    "methods",
+    "reproduce",
+    "doctor",
+)
 CONTRACT = {
     "status", "method", "claim", "ops", "values", "budget_bytes", "peak_bytes", "store_all_peak_bytes", "cost",
     "base_cost", "overhead", "lower_bound", "gap", "seconds",

@@ -219,16 +219,17 @@ def test_every_method_is_explained() -> None:
     assert {name for name in methods() if f"### `{name}`" not in text} == set()
 
 
-@pytest.mark.parametrize("name", ["graph", "schedule", "result"])
+@pytest.mark.parametrize("name", ["graph", "schedule", "result", "pareto"])
 def test_every_field_is_explained(name: str) -> None:
     """The table of each format has the fields of its schema, and says which are required."""
     schema = json.loads((ROOT / "hcb_opt" / "schemas" / f"{name}.schema.json").read_text())
     text = (ROOT / "docs" / "file-formats.md").read_text()
     section = re.split(r"^## ", text, flags=re.MULTILINE)
     table = next(each for each in section if each.lower().startswith(f"{name} file") or each.lower().startswith(name))
-    fields = schema["properties"] | schema.get("$defs", {}).get("op", {}).get("properties", {})
+    parts = schema.get("$defs", {})
+    fields = set(schema["properties"]).union(*(parts[part]["properties"] for part in {"op", "point"} & set(parts)))
     explained = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
-    assert explained == set(fields)
+    assert explained == fields
 
 
 def test_gap_columns_are_explained(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from strategies import random_budget, random_graph
 
 from hcb_opt.bounds import tightest_position
 from hcb_opt.build import OpSpec, build_graph
-from hcb_opt.formulations.frontier_cuts.cuts import Cuts
-from hcb_opt.formulations.frontier_cuts.refinement import Refinement, _Track
+from hcb_opt.formulations.frontier_cuts.refinement import Refinement
 from hcb_opt.generators import chain, random_layered, random_training, u_shape
 from hcb_opt.graph import Graph
 from hcb_opt.highs import highs
@@ -84,14 +83,14 @@ def test_a_round_that_ran_out_of_time_bounds_no_stage_of_several_ops(graph: Grap
     """Passage bounds speak of stages with one new op; on a stage with more they would be wrong."""
     problem = Problem(graph, budget)
     refinement = Refinement(problem, Progress(problem))
-    track = _Track(Cuts(graph, {tightest_position(graph, budget)}), 5.0)
+    track = refinement.track(tightest_position(graph, budget), refinement._add_best)
     true = solve_schedule(graph, budget, method="exhaustive")
     for _ in range(4):
-        relaxation, _ = track.cuts.relaxation(budget)
-        report = highs().solve(relaxation.model(start=None, seconds=5.0, seed=0))
+        track.relaxation, _ = relaxation, _ = track.cuts.relaxation(budget)
+        report = highs().solve(relaxation.model(seconds=5.0, seed=0))
         assert report.values is not None and report.bound is not None and true.cost is not None
         assert graph.base_cost + report.bound * relaxation.scale <= true.cost + 1e-6
-        refinement._take(track, relaxation, replace(report, optimal=False, bound=-1.0), refinement._add_best)
+        refinement.take(track, replace(report, optimal=False, bound=-1.0))
 
 
 def three_saved(size_bytes: int) -> Graph:

@@ -90,3 +90,8 @@ def test_values_and_producers_must_agree() -> None:
 def test_negative_persistent_bytes() -> None:
     with pytest.raises(InvalidInput, match="persistent_bytes: -1"):
         build_graph(SIMPLE, persistent_bytes=-1)
+
+
+def test_an_output_is_listed_once() -> None:
+    with pytest.raises(InvalidInput, match=r"ops\[0\] 'a'.outputs: a value is listed twice"):
+        Graph((Op("a", 1, (), (0, 0)),), (Value("x", 1, 0), Value("y", 1, 0)))

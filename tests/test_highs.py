@@ -208,7 +208,7 @@ def test_a_process_killed_between_solves_is_started_again(process: HighsProcess)
 
 
 def test_the_watchdog_ends_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch, process: HighsProcess) -> None:
-    monkeypatch.setattr("hcb_opt.highs._GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("hcb_opt.solver_process._GRACE_SECONDS", 0.5)
     assert_works(process)
     timer = kill_soon(process, 0.3, signal.SIGSTOP)
     began = time.perf_counter()
@@ -221,7 +221,7 @@ def test_the_watchdog_ends_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch,
 
 def test_the_watchdog_ends_a_process_that_hangs_before_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is larger than the pipe, and the process takes nothing out of it."""
-    monkeypatch.setattr("hcb_opt.highs._GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("hcb_opt.solver_process._GRACE_SECONDS", 0.5)
     process = HighsProcess()
     process.start()
     assert process._process is not None

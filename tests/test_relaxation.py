@@ -19,6 +19,7 @@ from hcb_opt.formulations.frontier_cuts.order_rows import OrderRows
 from hcb_opt.formulations.frontier_cuts.passage_rows import cost_unit, inspect_passage
 from hcb_opt.formulations.frontier_cuts.plan import realise
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
+from hcb_opt.generators import random_layered
 from hcb_opt.graph import Graph
 from hcb_opt.highs import Vector, highs
 from hcb_opt.replay import replay
@@ -41,7 +42,7 @@ class Row:
 
 def rows_of(relaxation: Relaxation) -> list[Row]:
     """The rows of the model, without the coefficients that the solver would ignore."""
-    model = relaxation.model(start=None, seconds=1.0, seed=0)
+    model = relaxation.model(seconds=1.0, seed=0)
     rows = []
     for index, lower in enumerate(model.row_lower):
         span = slice(model.row_starts[index], model.row_starts[index + 1])
@@ -90,7 +91,7 @@ def uncharged(relaxation: Relaxation, point: Vector, rng: random.Random) -> Vect
 def assert_holds(relaxation: Relaxation, order_rows: list[OrderRows], graph: Graph, order: list[int]) -> Vector:
     """The sequence's point keeps to every row and bound, and costs no more than its recomputes."""
     point = encode(relaxation, order_rows, order)
-    model = relaxation.model(start=None, seconds=1.0, seed=0)
+    model = relaxation.model(seconds=1.0, seed=0)
     whole = model.integrality == 1
     assert (point[whole] == np.round(point[whole])).all()
     assert (model.lower <= point).all() and (point <= model.upper).all()
@@ -173,7 +174,7 @@ def test_no_optimum_exceeds_the_exhaustive_one() -> None:
         relaxation, _ = cuts.relaxation(budget)
         if not relaxation.costs:
             continue
-        report = process.solve(relaxation.model(start=None, seconds=30.0, seed=0))
+        report = process.solve(relaxation.model(seconds=30.0, seed=0))
         if true.cost is None:
             infeasible += 1
             continue
@@ -202,7 +203,7 @@ def test_rows_reach_the_last_op_and_past_it() -> None:
     )
     for positions in ({1}, {2}, {0, 1, 2}):
         relaxation, order_rows = Cuts(graph, positions, {3: {0, 1}}).relaxation(11)
-        report = highs().solve(relaxation.model(start=None, seconds=10.0, seed=0))
+        report = highs().solve(relaxation.model(seconds=10.0, seed=0))
         assert report.optimal
         assert report.objective is not None and report.objective * relaxation.scale == pytest.approx(5)
         assert realise(relaxation, report.values) == [0, 1, 2, 0]  # type: ignore[arg-type]
@@ -222,7 +223,7 @@ def test_a_cut_counts_what_is_kept_past_it() -> None:
         ["g"],
     )
     relaxation = Relaxation(graph, 50, [3])
-    report = highs().solve(relaxation.model(start=None, seconds=10.0, seed=0))
+    report = highs().solve(relaxation.model(seconds=10.0, seed=0))
     assert report.optimal
     assert report.objective == pytest.approx(3)
     assert realise(relaxation, report.values) == [0, 1, 2, 3, 0, 4]  # type: ignore[arg-type]
@@ -258,3 +259,24 @@ def with_huge_costs(graph: Graph, seed: int) -> Graph:
     rng = random.Random(seed)
     ops = (replace(op, cost=op.cost * 30_000_000_000 + rng.randint(0, 999)) for op in graph.ops)
     return replace(graph, ops=tuple(ops))
+
+
+def test_more_cuts_never_lower_the_linear_bound_of_one() -> None:
+    """What tail rows are for: without them fractions spread over the stages."""
+    raised = 0
+    for seed in range(40):
+        graph = random_layered(60, seed=seed)
+        budget = int(0.8 * graph.store_all_peak_bytes)
+        over = [position for position, held in enumerate(graph.store_all_profile_bytes) if held > budget]
+        positions = random.Random(seed).sample(over, min(len(over), 3))
+
+        def linear_bound(positions: list[int], graph: Graph = graph, budget: int = budget) -> float:
+            model = Cuts(graph, set(positions)).relaxation(budget)[0].model(seconds=10.0, seed=0)
+            report = highs().solve(replace(model, integrality=np.zeros_like(model.integrality)))
+            return np.inf if report.infeasible else float(report.bound or 0.0)
+
+        together = linear_bound(positions)
+        alone = [linear_bound([position]) for position in positions]
+        assert together == np.inf or together >= max(alone) - 1e-6 * (1 + abs(together)), graph.name
+        raised += together > max(alone) + 1e-6
+    assert raised > 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ from math import gcd
 import numpy as np
 
 from hcb_opt.graph import Graph
-from hcb_opt.highs import Model, Vector
+from hcb_opt.highs import Model
 
 _OBJECTIVE_RANGE = 1e9
 _ROW_RANGE = 1e3
@@ -110,14 +109,12 @@ class Relaxation:
         """The stage in which the op at this position is first computed."""
         return int(np.searchsorted(self.cuts, position))
 
-    def model(self, *, start: Vector | None, seconds: float, seed: int, patience_seconds: float = math.inf) -> Model:
+    def model(self, *, seconds: float, seed: int, memory_limit_bytes: int | None = None) -> Model:
         """The relaxation as the solver takes it.
 
         Parameters
         ----------
-        start : ndarray of float64, one per column, or None
-            A feasible point.
-        seconds, seed, patience_seconds
+        seconds, seed, memory_limit_bytes
             As in `Model`; gaps are those of the recomputes' cost alone.
 
         Returns
@@ -137,10 +134,9 @@ class Relaxation:
             row_columns=np.array(self.rows.columns, dtype=np.int32),
             row_coefficients=np.array(self.rows.coefficients),
             integrality=integrality,
-            start=start,
             seconds=seconds,
             seed=seed,
-            patience_seconds=patience_seconds,
+            memory_limit_bytes=memory_limit_bytes,
         )
 
     @cached_property

@@ -26,7 +26,7 @@ def add_tail_rows(relaxation: Relaxation) -> None:
 
 
 def _either(relaxation: Relaxation, stage: int) -> None:
-    """Z[k,o] = R[k,o] or Z[k+1,o]."""
+    """Z[k,o] <= R[k,o] + Z[k+1,o]; that Z is no less than either one is true too, but proves no more."""
     rows, later = relaxation.rows, relaxation.tail[stage + 1]
     for op, now in relaxation.recompute[stage].items():
         if op not in later:
@@ -34,8 +34,6 @@ def _either(relaxation: Relaxation, stage: int) -> None:
             continue
         column = relaxation.tail[stage][op] = relaxation.variable(0)
         rows.at_least(0, [(now, 1.0), (later[op], 1.0), (column, -1.0)])
-        rows.at_least(0, [(column, 1.0), (now, -1.0)])
-        rows.at_least(0, [(column, 1.0), (later[op], -1.0)])
 
 
 def _available(relaxation: Relaxation, stage: int) -> None:

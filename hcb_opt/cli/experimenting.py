@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
 
 RESULTS = Path("results")
+OPTIONS = ("time_limit", "workers", "seeds", "instances")
 BUDGETS = "0.9,0.8,0.7,0.6,0.5,0.4"
 
 
@@ -43,6 +44,12 @@ def add_commands(commands: Commands) -> None:
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="an experiment")
     reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: results/NAME")
     reproduce.add_argument("--quick", action="store_true", help="a small version, to see in seconds whether all works")
+    reproduce.add_argument("--time-limit", type=float, metavar="SECONDS", help="per solve; not every experiment's")
+    reproduce.add_argument("--workers", type=int, metavar="N", help="threads a method may use; not every experiment's")
+    reproduce.add_argument("--seeds", type=_whole_numbers, metavar="N,...", help="of the random graphs of 'published'")
+    reproduce.add_argument(
+        "--instances", type=Path, metavar="DIR", help="published instances of your own, for 'published'"
+    )
 
 
 def _gap(arguments: argparse.Namespace) -> int:
@@ -58,6 +65,7 @@ def _gap(arguments: argparse.Namespace) -> int:
         time_limit=arguments.time_limit,
         seed=arguments.seed,
         workers=arguments.workers,
+        memory_limit=arguments.memory_limit,
         on_row=gap.print_progress,
     )
     print(format_table(rows))
@@ -75,5 +83,18 @@ def _reproduce(arguments: argparse.Namespace) -> int:
         return DONE
     if arguments.name not in found:
         raise InvalidInput(f"experiment '{arguments.name}'", "unknown", did_you_mean(arguments.name, found))
-    found[arguments.name].run(arguments.output or RESULTS / arguments.name, arguments.quick)
+    experiment = found[arguments.name]
+    options = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
+    for name in options:
+        if name not in experiment.options:
+            flag = f"--{name.replace('_', '-')}"
+            raise InvalidInput(flag, f"no option of the experiment '{experiment.name}'", "leave it out")
+    experiment.run(arguments.output or RESULTS / arguments.name, arguments.quick, **options)
     return DONE
+
+
+def _whole_numbers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in words(text)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of whole numbers such as 0,1,2") from None

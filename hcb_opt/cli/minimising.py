@@ -46,7 +46,12 @@ def _minimum(arguments: argparse.Namespace) -> int:
         print(f"    at least {format_bytes(lower_bytes)}, at most {format_bytes(peak_bytes)}", file=sys.stderr)
 
     found = minimum_budget(
-        graph, time_limit=arguments.time_limit, seed=arguments.seed, workers=arguments.workers, on_step=show
+        graph,
+        time_limit=arguments.time_limit,
+        seed=arguments.seed,
+        workers=arguments.workers,
+        on_step=show,
+        memory_limit=arguments.memory_limit,
     )
     if arguments.output:
         save_schedule(found.schedule, graph, arguments.output)

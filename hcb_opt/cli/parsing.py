@@ -54,6 +54,9 @@ def add_limits(command: Parser, limited: str = "per solve") -> None:
     command.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help=f"{limited} (default: 60)")
     command.add_argument("--workers", type=int, default=2, metavar="N", help="threads a method may use (default: 2)")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of any random choice (default: 0)")
+    command.add_argument(
+        "--memory-limit", metavar="SIZE", help="what a solver process may allocate, such as 4GiB (default: no limit)"
+    )
 
 
 def words(text: str) -> list[str]:

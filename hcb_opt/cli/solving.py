@@ -29,7 +29,8 @@ def add_commands(commands: Commands) -> None:
     solve.add_argument("graph", metavar="GRAPH", help="our JSON, or a published Checkmate or Moccasin instance")
     solve.add_argument("--budget", required=True, metavar="B", help=BUDGET_HELP)
     solve.add_argument("--method", default="auto", metavar="NAME", help="see hcb-opt methods (default: auto)")
-    solve.add_argument("--order", default="fixed", metavar="ORDER", help="fixed: first computes in the graph's order")
+    order_help = "of first computes: fixed, the graph's (default), or free, any topological order"
+    solve.add_argument("--order", default="fixed", metavar="ORDER", help=order_help)
     solve.add_argument("--gap", type=float, default=0.0, metavar="SHARE", help="stop at this gap (default: 0)")
     add_limits(solve)
     solve.add_argument("--total", action="store_true", help="count persistent bytes into budget and peak")
@@ -71,6 +72,7 @@ def _solve(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             workers=arguments.workers,
             on_event=live.show,
+            memory_limit=arguments.memory_limit,
         )
     certificate = result_to_json(result, graph, arguments.total)
     if result.schedule is not None and arguments.output:

@@ -1,9 +1,13 @@
-"""Convolutional networks: ResNet-50 and U-Net."""
+"""Convolutional networks with batch norm: ResNets, MobileNet and U-Net."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from hcb_opt.layer_tables import MOBILENET_PAIRS
 
 
 class Bottleneck(nn.Module):
@@ -36,19 +40,44 @@ class Bottleneck(nn.Module):
         return activated
 
 
-class ResNet50(nn.Sequential):
-    """ResNet-50: stages of 3, 4, 6 and 3 bottlenecks (He et al. 2016)."""
+class ResNet(nn.Sequential):
+    """ResNet of bottlenecks (He et al. 2016).
 
-    def __init__(self, classes: int) -> None:
+    Parameters
+    ----------
+    counts : sequence of int
+        Bottlenecks of each stage; ResNet-50 has 3, 4, 6 and 3, ResNet-152 has 3, 8, 36 and 3.
+    classes : int
+    """
+
+    def __init__(self, counts: Sequence[int], classes: int) -> None:
         stem = [*_convolution(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1)]
         blocks: list[nn.Module] = []
         channels = 64
-        for stage, count in enumerate((3, 4, 6, 3)):
+        for stage, count in enumerate(counts):
             inner = 64 * 2**stage
             for position in range(count):
                 blocks.append(Bottleneck(channels, inner, 2 if stage and not position else 1))
                 channels = 4 * inner
         super().__init__(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+
+class MobileNet(nn.Sequential):
+    """MobileNet, version 1: depthwise and pointwise convolutions in turn (Howard et al. 2017).
+
+    Parameters
+    ----------
+    classes : int
+    """
+
+    def __init__(self, classes: int) -> None:
+        layers: list[nn.Module] = [*_convolution(3, 32, 3, 2), nn.ReLU(inplace=True)]
+        channels = 32
+        for outputs, stride in MOBILENET_PAIRS:
+            layers += [*_convolution(channels, channels, 3, stride, groups=channels), nn.ReLU(inplace=True)]
+            layers += [*_convolution(channels, outputs, 1), nn.ReLU(inplace=True)]
+            channels = outputs
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
 
 
 class UNet(nn.Module):
@@ -89,9 +118,10 @@ class UNet(nn.Module):
         return scores
 
 
-def _convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, groups: int = 1) -> tuple[nn.Module, nn.Module]:
     """A convolution that keeps the image's size (at stride 1), and its batch norm."""
-    return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False), nn.BatchNorm2d(outputs)
+    convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, groups=groups, bias=False)
+    return convolution, nn.BatchNorm2d(outputs)
 
 
 def _double_convolution(inputs: int, outputs: int) -> nn.Sequential:

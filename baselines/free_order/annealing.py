@@ -1,0 +1,152 @@
+"""Simulated annealing over sequences of runs: reorder, compute once more, leave out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hcb_opt.baselines.free_order.merge import Merge
+from hcb_opt.baselines.free_order.reinsertion import Reinsertion
+from hcb_opt.baselines.free_order.runs import RunSequence
+from hcb_opt.baselines.free_order.split import Split
+
+_REINSERTIONS = 0.5
+_SPLITS = 0.35
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """From what to what temperature and price of excess, both geometrically.
+
+    The unit of the temperature is the mean cost of an op; that of the price is
+    the same for exceeding the budget by a mean value during one step. The
+    temperature over the price is what excess a reinsertion may add.
+    """
+
+    temperatures: tuple[float, float]
+    prices: tuple[float, float]
+
+    def at(self, share: float) -> tuple[float, float]:
+        """Temperature and price after this share of the moves."""
+        (hot, cold), (low, high) = self.temperatures, self.prices
+        return hot * (cold / hot) ** share, low * (high / low) ** share
+
+
+class Annealing:
+    """Minimises cost plus a price per byte and step over budget.
+
+    Every kind of move is evaluated at all its places in one pass over a window,
+    and the place is drawn from their Boltzmann distribution (heat bath), by the
+    largest of scores with Gumbel noise. Steps over budget are allowed on the way.
+
+    Parameters
+    ----------
+    sequence : RunSequence
+        Changed in place.
+    budget_bytes : int
+    rng : numpy.random.Generator
+    stop : callable
+        Asked every few moves; True ends the search.
+
+    Attributes
+    ----------
+    best : list of int or None
+        The cheapest sequence of ops within budget that was met.
+    """
+
+    def __init__(
+        self, sequence: RunSequence, budget_bytes: int, rng: np.random.Generator, stop: Callable[[], bool]
+    ) -> None:
+        self.sequence = sequence
+        self.budget_bytes = budget_bytes
+        self.best: list[int] | None = None
+        self._best_cost = math.inf
+        self._rng = rng
+        self._stop = stop
+        self._costs = [op.cost for op in sequence.graph.ops]
+        self._mean_cost = max(1.0, sum(self._costs) / len(self._costs))
+        self._mean_bytes = max(1.0, sum(sequence.graph.sizes) / max(1, len(sequence.graph.sizes)))
+        # As often as the op is run again.
+        self._repeated = [op for op, runs in enumerate(sequence.runs_of) for _ in runs[1:]]
+        self._excess_bytes = int(np.maximum(sequence.during_bytes - budget_bytes, 0).sum())
+        self._temperature = self._price = 1.0
+
+    def run(self, cooling: Cooling, moves: int, seconds: float) -> None:
+        """Try so many moves, as many as there is time for; end at a schedule without recomputes.
+
+        If time is short the cooling is faster, so that it is complete.
+        """
+        done = 0
+        begun = time.perf_counter()
+        while not self._stop():
+            share = max(done / moves, (time.perf_counter() - begun) / max(seconds, 1e-9))
+            if share >= 1.0:
+                return
+            temperature, price = cooling.at(share)
+            self._temperature = temperature * self._mean_cost
+            self._price = price * self._mean_cost / self._mean_bytes
+            kinds, picks = self._rng.random(_BATCH).tolist(), self._rng.random(_BATCH).tolist()
+            for kind, pick in zip(kinds, picks, strict=True):
+                if kind < _REINSERTIONS:
+                    self._reinsert(pick)
+                elif kind < _REINSERTIONS + _SPLITS:
+                    self._split(pick)
+                elif self._repeated:
+                    self._merge(pick)
+                if not self._excess_bytes and self.sequence.cost < self._best_cost:
+                    self.best, self._best_cost = self.sequence.computes, self.sequence.cost
+                    if self._best_cost == self.sequence.graph.base_cost:
+                        return
+            done += _BATCH
+
+    def _reinsert(self, pick: float) -> None:
+        order = self.sequence.order
+        move = Reinsertion(self.sequence, order[int(pick * len(order))], self.budget_bytes)
+        places = move.excess_bytes
+        if len(places) == 1:
+            return
+        scores = self._rng.gumbel(size=len(places)) - places * (self._price / self._temperature)
+        place = int(scores.argmax())
+        if place != move.here:
+            self._excess_bytes += int(places[place] - places[move.here])
+            move.apply(place)
+
+    def _split(self, pick: float) -> None:
+        sequence = self.sequence
+        run = sequence.order[int(pick * len(sequence.order))]
+        readers = [each for copy in sequence.readers[run] for each in copy]
+        if not self._excess_bytes or not readers:
+            return
+        reader = readers[int(self._rng.integers(len(readers)))]
+        between = sequence.during_bytes[sequence.step_of[run] : sequence.step_of[reader]]
+        if int(between.max()) <= self.budget_bytes:
+            return
+        move = Split(sequence, run, reader, self.budget_bytes)
+        places = move.added_bytes
+        if not len(places):
+            return
+        worse = places * self._price + self._costs[sequence.op_of[run]]
+        scores = self._rng.gumbel(size=len(places)) - worse / self._temperature
+        place = int(scores.argmax())
+        if scores[place] > self._rng.gumbel():
+            self._excess_bytes += int(places[place])
+            move.apply(place)
+            self._repeated.append(sequence.op_of[run])
+
+    def _merge(self, pick: float) -> None:
+        sequence = self.sequence
+        index = int(pick * len(self._repeated))
+        op = self._repeated[index]
+        runs = sorted(sequence.runs_of[op], key=sequence.step_of.__getitem__)
+        move = Merge(sequence, runs[int(self._rng.integers(1, len(runs)))], self.budget_bytes)
+        worse = move.added_bytes * self._price - self._costs[op]
+        if worse <= 0 or self._rng.random() < math.exp(-worse / self._temperature):
+            self._excess_bytes += move.added_bytes
+            move.apply()
+            self._repeated[index] = self._repeated[-1]
+            self._repeated.pop()

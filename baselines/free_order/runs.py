@@ -1,0 +1,153 @@
+"""A sequence of runs of ops, each reading particular copies of values, and the memory it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcb_opt.graph import Graph
+
+END = 0
+"""The run that stands for the end of the sequence: it reads the graph's outputs."""
+
+
+class RunSequence:
+    """Runs of ops in an order, each with the runs whose outputs it reads.
+
+    A run is one compute of an op. What it reads is part of the state, so that
+    the runs form a graph of their own: any topological order of it is a legal
+    schedule, whose peak is at most the one found here (two copies of a value
+    that are held at once count twice here, and once in `hcb_opt.replay`).
+
+    Attributes
+    ----------
+    graph : Graph
+    order : list of int
+        Runs, by step.
+    step_of : list of int
+        By run; that of `END` is the number of steps, that of a removed run -1.
+    op_of : list of int
+        By run; -1 for `END`.
+    reads : list of list of int
+        By run, for each input of its op: the run whose copy it reads.
+    readers : list of list of list of int
+        By run, for each output of its op: the runs that read this copy.
+    runs_of : list of list of int
+        By op.
+    during_bytes, after_bytes : ndarray of int64, one per step
+        Resident bytes while a step runs, workspace included, and after it.
+    """
+
+    def __init__(self, graph: Graph, computes: Sequence[int]) -> None:
+        self.graph = graph
+        self.slot_of = [0] * len(graph.values)
+        for each in graph.ops:
+            for slot, value in enumerate(each.outputs):
+                self.slot_of[value] = slot
+        self.inputs = [[(value, self.slot_of[value], graph.sizes[value]) for value in op.inputs] for op in graph.ops]
+        self.output_sizes = [[graph.sizes[value] for value in op.outputs] for op in graph.ops]
+        self.run_bytes = [
+            op.workspace_bytes + sum(sizes) for op, sizes in zip(graph.ops, self.output_sizes, strict=True)
+        ]
+        self.order: list[int] = []
+        self.op_of = [-1]
+        self.step_of = [len(computes)]
+        self.reads: list[list[int]] = [[]]
+        self.readers: list[list[list[int]]] = [[]]
+        self.runs_of: list[list[int]] = [[] for _ in graph.ops]
+        for op in computes:
+            run = self.new_run(op, [self.runs_of[graph.values[value].producer][-1] for value in graph.ops[op].inputs])
+            self.step_of[run] = len(self.order)
+            self.order.append(run)
+        for value in graph.outputs:
+            self.readers[self.runs_of[graph.values[value].producer][-1]][self.slot_of[value]].append(END)
+        self.cost = sum(graph.ops[op].cost for op in computes)
+        self.during_bytes, self.after_bytes = self.profile()
+
+    def new_run(self, op: int, reads: list[int]) -> int:
+        """Make a run of this op that reads these runs' copies; it has no step yet."""
+        run = len(self.op_of)
+        self.op_of.append(op)
+        self.step_of.append(-1)
+        self.reads.append(reads)
+        self.readers.append([[] for _ in self.output_sizes[op]])
+        self.runs_of[op].append(run)
+        for producer, (_, slot, _) in zip(reads, self.inputs[op], strict=True):
+            self.readers[producer][slot].append(run)
+        return run
+
+    @property
+    def computes(self) -> list[int]:
+        """The ops in the order in which they run."""
+        return [self.op_of[run] for run in self.order]
+
+    @cached_property
+    def _workspaces(self) -> list[int]:
+        return [op.workspace_bytes for op in self.graph.ops]
+
+    def profile(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Resident bytes during and after each step, added up anew."""
+        steps = len(self.order)
+        dying = [0] * (steps + 1)
+        for step, run in enumerate(self.order):
+            for size, readers in zip(self.output_sizes[self.op_of[run]], self.readers[run], strict=True):
+                dying[max((self.step_of[each] for each in readers), default=step)] += size
+        during, after, held = [], [], 0
+        for step, run in enumerate(self.order):
+            op = self.op_of[run]
+            held += self.run_bytes[op]
+            during.append(held)
+            held -= self._workspaces[op] + dying[step]
+            after.append(held)
+        return np.array(during, dtype=np.int64), np.array(after, dtype=np.int64)
+
+    def last_use(self, run: int, slot: int, besides: int = -1) -> int:
+        """The last step that reads this copy, some run left out; its own step if none does."""
+        step_of = self.step_of
+        last = step_of[run]
+        for reader in self.readers[run][slot]:
+            if reader != besides and step_of[reader] > last:
+                last = step_of[reader]
+        return last
+
+    def renumber(self, first: int, last: int) -> None:
+        """Set the steps of the runs between two steps, both included."""
+        order, step_of = self.order, self.step_of
+        for step in range(first, last + 1):
+            step_of[order[step]] = step
+
+    def hand_over(self, slot: int, readers: list[int], source: int, target: int) -> None:
+        """Let these readers of an output of one run read another run's copy."""
+        kept = self.readers[source][slot]
+        self.readers[source][slot] = [each for each in kept if each not in readers]
+        self.readers[target][slot] += readers
+        for reader in readers:
+            reads = self.reads[reader]
+            for place, run in enumerate(reads):
+                if run == source and self.inputs[self.op_of[reader]][place][1] == slot:
+                    reads[place] = target
+
+    def insert(self, run: int, step: int, during_bytes: int, after_bytes: int) -> None:
+        """Give a new run its step; what is resident during and after it is known."""
+        self.order.insert(step, run)
+        self.during_bytes = np.insert(self.during_bytes, step, during_bytes)
+        self.after_bytes = np.insert(self.after_bytes, step, after_bytes)
+        self.step_of[END] = len(self.order)
+        self.renumber(step, len(self.order) - 1)
+        self.cost += self.graph.ops[self.op_of[run]].cost
+
+    def remove(self, run: int) -> None:
+        """Leave out a run that nothing reads."""
+        op, step = self.op_of[run], self.step_of[run]
+        for producer, (_, slot, _) in zip(self.reads[run], self.inputs[op], strict=True):
+            self.readers[producer][slot].remove(run)
+        self.runs_of[op].remove(run)
+        del self.order[step]
+        self.during_bytes = np.delete(self.during_bytes, step)
+        self.after_bytes = np.delete(self.after_bytes, step)
+        self.step_of[run], self.step_of[END] = -1, len(self.order)
+        self.renumber(step, len(self.order) - 1)
+        self.cost -= self.graph.ops[op].cost

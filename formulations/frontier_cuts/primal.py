@@ -1,0 +1,75 @@
+"""Schedules beside the solver's: repair of its plans, and search around the best one."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+
+from hcb_opt.progress import Problem, Progress
+from hcb_opt.repair import make_fit, remove_needless
+from hcb_opt.schedule import schedule_from_computes
+from hcb_opt.shake import Shaker
+
+_KICKS = 12
+_SHAKES_TIMES_OPS = 20_000
+_MOST_SHAKES = 100
+_FRUITLESS = 100
+_MOST_REST_SHARE = 20.0
+
+
+class Primal:
+    """Makes schedules and offers them.
+
+    Parameters
+    ----------
+    problem : Problem
+    progress : Progress
+    """
+
+    def __init__(self, problem: Problem, progress: Progress) -> None:
+        self._problem = problem
+        self._progress = progress
+        self._rng = random.Random(problem.seed)
+        self._shaker: Shaker | None = None
+        self._fruitless = 0
+
+    def improve(self, order: Sequence[int]) -> None:
+        """Repair a sequence until it fits, make it cheap, and offer it."""
+        graph, budget_bytes = self._problem.graph, self._problem.budget_bytes
+        kicks = _KICKS if self._progress.schedule is None else 0
+        fitting = make_fit(graph, order, budget_bytes, self._out_of_time, self._problem.seed, kicks)
+        if fitting is not None:
+            cheap = remove_needless(graph, fitting, budget_bytes, self._out_of_time)
+            self._progress.offer(schedule_from_computes(graph, cheap))
+
+    def shake_some(self) -> None:
+        """Try a number of neighbours of the best sequence."""
+        for _ in range(min(_MOST_SHAKES, 1 + _SHAKES_TIMES_OPS // len(self._problem.graph.ops))):
+            self._shake()
+
+    def shake_while_waiting(self) -> None:
+        """Try one neighbour; the longer nothing better is found, the more time is left to the solvers."""
+        began = time.perf_counter()
+        self._shake()
+        rest_share = min(_MOST_REST_SHARE, self._fruitless / _FRUITLESS - 1)
+        # Without a schedule or recomputes there is nothing to shake, and no time passes.
+        seconds = max(rest_share * (time.perf_counter() - began), 0.0 if self._fruitless == 0 else 0.001)
+        time.sleep(min(seconds, self._progress.remaining_seconds, 1.0))
+
+    def _shake(self) -> None:
+        schedule = self._progress.schedule
+        if schedule is None:
+            self._fruitless += 1
+            return
+        graph, budget_bytes = self._problem.graph, self._problem.budget_bytes
+        if self._shaker is None or self._shaker.cost != self._progress.cost:
+            self._shaker = Shaker(graph, schedule.computes, budget_bytes, self._rng)
+            self._fruitless = 0
+        self._fruitless += 1
+        if self._shaker.shake(self._out_of_time):
+            self._progress.offer(schedule_from_computes(graph, self._shaker.order))
+            self._fruitless = 0
+
+    def _out_of_time(self) -> bool:
+        return self._progress.remaining_seconds <= 0

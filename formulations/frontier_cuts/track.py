@@ -1,0 +1,84 @@
+"""One growing choice of cuts, and the solver that works on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hcb_opt.formulations.frontier_cuts.cuts import Cuts
+from hcb_opt.formulations.frontier_cuts.encode import encode
+from hcb_opt.formulations.frontier_cuts.plan import Violation
+from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
+from hcb_opt.highs import HighsProcess, Model
+from hcb_opt.progress import Problem, Progress
+
+_PATIENCE_SECONDS = 1.0
+
+
+@dataclass
+class Track:
+    """One growing choice of cuts.
+
+    Attributes
+    ----------
+    problem : Problem
+    progress : Progress
+    process : HighsProcess
+        Solves its relaxations.
+    cuts : Cuts
+    round_seconds : float
+        How long a round may take.
+    separate : callable
+        Adds to the cuts where a plan breaks the budget; whether it added anything.
+    coarse : bool
+        Whether a gap of 0.1 % is enough for a round.
+    solved : bool
+        Whether the last round came that near to its optimum.
+    relaxation : Relaxation or None
+        The one that the process works on.
+    bound : float or None
+        What the last round proved, in the units of its model.
+    ended : str
+        Why the track has ended; empty while it goes on.
+    """
+
+    problem: Problem
+    progress: Progress
+    process: HighsProcess
+    cuts: Cuts
+    round_seconds: float
+    separate: Callable[[Track, list[Violation]], bool]
+    coarse: bool = True
+    solved: bool = True
+    relaxation: Relaxation | None = None
+    bound: float | None = None
+    ended: str = field(default="")
+
+    @property
+    def seconds_left(self) -> float:
+        """For the next round."""
+        return min(self.progress.remaining_seconds, self.round_seconds)
+
+    def begin(self) -> None:
+        """Begin a round: solve the relaxation from the best schedule so far."""
+        self.relaxation, order_rows = self.cuts.relaxation(self.problem.budget_bytes)
+        best = self.progress.schedule
+        start = None if best is None else encode(self.relaxation, order_rows, best.computes)
+        model = self._model(self.relaxation)
+        patience_seconds = _PATIENCE_SECONDS if self.coarse else math.inf
+        self.process.submit(replace(model, start=start, patience_seconds=patience_seconds))
+
+    def linear_bound(self, cuts: Cuts) -> float:
+        """What the linear relaxation proves with these cuts, in the model's units; -1 if it is not solved in time."""
+        relaxation, _ = cuts.relaxation(self.problem.budget_bytes)
+        model = self._model(relaxation)
+        bound = self.process.solve(replace(model, integrality=np.zeros_like(model.integrality))).bound
+        return -1.0 if bound is None else bound
+
+    def _model(self, relaxation: Relaxation) -> Model:
+        return relaxation.model(
+            seconds=self.seconds_left, seed=self.problem.seed, memory_limit_bytes=self.problem.memory_limit_bytes
+        )

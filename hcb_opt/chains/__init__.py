@@ -1,0 +1,1 @@
+"""The step as a chain of blocks: partition, fronts, dynamic programme, realisation."""

@@ -1,0 +1,139 @@
+"""From the decisions of a chain programme to a sequence of computes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from itertools import pairwise
+
+from hcb_opt.chains.holdings import HELD, TRANSIENT
+from hcb_opt.chains.programme import Programme, Release, Save
+from hcb_opt.realise import missing_ancestors
+
+
+def chain_computes(programme: Programme, level: int) -> list[int]:
+    """The computes of the cheapest plan in so many levels of memory.
+
+    Whatever the plan says, an op's inputs are computed before it, and first
+    computes come in the graph's order.
+
+    Parameters
+    ----------
+    programme : Programme
+    level : int
+        One of finite cost.
+
+    Returns
+    -------
+    list of int
+        Positions of ops, recomputes included. Costs what the programme says;
+        little less, or more where values cross blocks in ways that it only
+        approximates.
+    """
+    walk = _Walk(programme)
+    walk.reverse(HELD, 0, programme.partition.count - 1, level, 0)
+    return walk.order
+
+
+class _Walk:
+    """A run through the plan: which values are counted as resident, and what has been computed."""
+
+    def __init__(self, programme: Programme) -> None:
+        self.programme, self.partition = programme, programme.partition
+        self.graph = self.partition.graph
+        self.order: list[int] = []
+        self._available = [False] * len(self.graph.values)
+        self._begun = 0  # ops of the forward that have run
+        self._saved: Counter[int] = Counter()  # by the blocks whose backward is still to come
+        self._written = [
+            [value for op in range(first, end) for value in self.graph.ops[op].outputs]
+            for first, end in pairwise(self.partition.boundaries)
+        ]
+
+    def reverse(self, state: int, first: int, end: int, level: int, since: int) -> None:
+        """Run blocks ``first .. end`` forward and backward.
+
+        Values of blocks before ``since`` are held for others and not to be forgotten.
+        """
+        while not isinstance(choice := self.programme.choice(state, first, end, level), Save):
+            if isinstance(choice, Release):
+                state, level = TRANSIENT, choice.level
+                continue
+            crossing = self.partition.crossing(choice.boundary, end, saved=False)
+            self._forward(first, choice.boundary, crossing)
+            self.reverse(choice.state, choice.boundary, end, choice.level, first)
+            self._forget_blocks(first, choice.boundary, ())
+            end, level = choice.boundary - 1, choice.level_before
+        self._save(choice, state, first, end, since)
+
+    def _save(self, choice: Save, state: int, block: int, end: int, since: int) -> None:
+        partition = self.partition
+        kept = choice.option.kept
+        if not choice.lazy:
+            after = partition.crossing(block + 1, end, saved=False) if block < end else []
+            self._forward(block, block + 1, {*kept, *after})
+            if state == TRANSIENT:
+                # Of the blocks before, what only forwards read is no longer needed.
+                lasting = {*after, *self._saved, *partition.crossing(block, end, saved=True)}
+                self._forget(
+                    value
+                    for value in partition.crossing(block, end, saved=False)
+                    if partition.value_blocks[value] >= since and value not in lasting
+                )
+        saved = {*kept, *partition.crossing(block, end, saved=True)}
+        if block < end:
+            self._saved.update(saved)
+            self.reverse(choice.state, block + 1, end, choice.level, block if state == HELD else since)
+            self._saved -= Counter(saved)
+        self._backward(block, choice, saved)
+
+    def _forward(self, first: int, boundary: int, wanted: Collection[int]) -> None:
+        """Run blocks until a boundary and leave nothing of them but what is wanted."""
+        end = self.partition.boundaries[boundary]
+        if self._begun < end:
+            # For the first time: all of it. What is volatile stays until the turn, before which memory is free.
+            for op in range(self._begun, end):
+                self._provide(self.graph.ops[op].inputs)
+                self._compute(op)
+            self._begun = end
+            self._forget_blocks(first, boundary, {*wanted, *self.partition.volatile})
+        else:
+            fresh = self._provide(wanted)
+            self._forget(set(fresh).difference(wanted))
+            self._forget_blocks(first, boundary, set(wanted))
+
+    def _backward(self, block: int, choice: Save, saved: Collection[int]) -> None:
+        """Run a block's backward; what it computes again is forgotten at its end or, if lean, at once."""
+        partition = self.partition
+        if block == partition.count - 1:
+            self._forget(partition.volatile.difference(saved, self._saved))
+        fresh: list[int] = []
+        for position in range(partition.backward_starts[block], partition.backward_ends[block]):
+            fresh += self._provide(self.graph.ops[position].inputs)
+            self._compute(position)
+            if choice.option.lean:
+                self._forget(fresh)
+                fresh.clear()
+        self._forget(fresh)
+
+    def _provide(self, values: Iterable[int]) -> list[int]:
+        """Compute what these values lack; returns the values that it made available."""
+        ops = missing_ancestors(self.graph, values, self._available)
+        fresh = [value for op in ops for value in self.graph.ops[op].outputs if not self._available[value]]
+        for op in ops:
+            self._compute(op)
+        return fresh
+
+    def _compute(self, op: int) -> None:
+        self.order.append(op)
+        for value in self.graph.ops[op].outputs:
+            self._available[value] = True
+
+    def _forget_blocks(self, first: int, boundary: int, wanted: Collection[int]) -> None:
+        for block in range(first, boundary):
+            self._forget(value for value in self._written[block] if value not in wanted)
+
+    def _forget(self, values: Iterable[int]) -> None:
+        for value in values:
+            if value not in self.graph.required:
+                self._available[value] = False
