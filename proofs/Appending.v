@@ -5,7 +5,8 @@ From HcbOpt Require Import Sums Model Residency.
 Import ListNotations.
 Local Open Scope N_scope.
 
-Lemma firstn_before (played : schedule) (a : action) t : (t <= length played)%nat -> firstn t (played ++ [a]) = firstn t played.
+Lemma firstn_before (played : schedule) (a : action) t : (t <= length played)%nat ->
+  firstn t (played ++ [a]) = firstn t played.
 Proof. intro H. rewrite firstn_app. replace (t - length played)%nat with O by lia. simpl. apply app_nil_r. Qed.
 
 Lemma peak_snoc g played a :

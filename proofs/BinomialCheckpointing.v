@@ -17,7 +17,8 @@ Fixpoint longest_chain (s : nat) : nat -> nat :=
   | 0 => fun _ => 1
   | S s' => fix b (r : nat) : nat := match r with 0 => 1 | S r' => longest_chain s' (S r') + b r' end
   end.
-Lemma longest_chain_step s r : longest_chain (S s) (S r) = longest_chain s (S r) + longest_chain (S s) r. Proof. reflexivity. Qed.
+Lemma longest_chain_step s r : longest_chain (S s) (S r) = longest_chain s (S r) + longest_chain (S s) r. Proof.
+reflexivity. Qed.
 Lemma longest_chain_no_snapshots r : longest_chain 0 r = 1. Proof. reflexivity. Qed.
 Lemma longest_chain_no_repeats s : longest_chain s 0 = 1. Proof. destruct s; reflexivity. Qed.
 Lemma longest_chain_positive s r : 1 <= longest_chain s r.
@@ -48,7 +49,8 @@ Proof. destruct s; [simpl; lia|]. rewrite longest_chain_step. lia. Qed.
     snapshot less, then the left part, whose steps have then run once. *)
 Inductive repeated_plan : nat -> nat -> nat -> Prop :=
 | reverse_one_repeated s r : repeated_plan 1 s r
-| split_repeated l s r k : 0 < k < l -> repeated_plan k (S s) r -> repeated_plan (l - k) s (S r) -> repeated_plan l (S s) (S r).
+| split_repeated l s r k : 0 < k < l -> repeated_plan k (S s) r -> repeated_plan (l - k) s (S r) ->
+  repeated_plan l (S s) (S r).
 
 (** No plan reverses more. *)
 Theorem repeated_plan_bounded l s r : repeated_plan l s r -> 1 <= l <= longest_chain s r.
@@ -58,7 +60,8 @@ Qed.
 (** Every length up to it can be reversed. *)
 Theorem repeated_plan_exists s r l : 1 <= l <= longest_chain s r -> repeated_plan l s r.
 Proof.
-  revert r l; induction s as [|s IHs]; [intros r l H; rewrite longest_chain_no_snapshots in H; replace l with 1 by lia; constructor|].
+  revert r l; induction s as [|s IHs]; [intros r l H; rewrite longest_chain_no_snapshots in H;
+    replace l with 1 by lia; constructor|].
   induction r as [|r IHr]; intros l H; [rewrite longest_chain_no_repeats in H; replace l with 1 by lia; constructor|].
   destruct (Nat.eq_dec l 1) as [->|]; [constructor|]. rewrite longest_chain_step in H.
   assert (P1 := longest_chain_positive s (S r)). assert (P2 := longest_chain_positive (S s) r).
@@ -94,7 +97,8 @@ Proof. induction r; simpl; [lia|]. pose proof (longest_chain_positive s r). lia.
 Lemma discount_is_longest_chain s r : discount s (S r) = longest_chain (S s) r.  (* hockey stick *)
 Proof.
   induction r; [unfold discount; rewrite !longest_chain_no_repeats; reflexivity|].
-  rewrite longest_chain_step, <- IHr. change (discount s (S (S r))) with (discount s (S r) + longest_chain s (S r)). lia.
+  rewrite longest_chain_step, <- IHr. change (discount s (S (S r))) with (discount s (S r) + longest_chain s (S r)).
+  lia.
 Qed.
 
 (** Every plan takes at least r l - C(s + r, s + 1) advances, for every r. *)
@@ -119,7 +123,8 @@ Proof.
   destruct Hr as [?|Hr]; [lia|]. replace (S r - 1) with r in Hr by lia.
   destruct (Nat.eq_dec l 1) as [->|Hl1].
   { destruct r as [|r]. { exists 0. split; [constructor|]. simpl. lia. }
-    rewrite longest_chain_step in Hr. pose proof (longest_chain_positive s (S r)). pose proof (longest_chain_positive (S s) r). lia. }
+    rewrite longest_chain_step in Hr. pose proof (longest_chain_positive s (S r)).
+    pose proof (longest_chain_positive (S s) r). lia. }
   rewrite longest_chain_step in Hl.
   assert (M1 := longest_chain_grows s r). assert (B0 := longest_chain_positive s r).
   (* The split: both parts in the range where they attain their bounds. *)

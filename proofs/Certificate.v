@@ -2,7 +2,8 @@
 
     A certificate is a tree. At a branch a variable is 0 or 1, or a sum of variables is at most a number or at least
     the next one; at a leaf, rows of the frontier-cut programme and limits of sums from the branches above, each times a
-    whole number, add up to a proof that the objective is not below the target. The rows are named, not given: the checker
+    whole number, add up to a proof that the objective is not below the target.
+    The rows are named, not given: the checker
     builds them from the graph, the budget and the cuts ([FrontierCuts.row_of]). Whoever makes the tree, a solver with
     floating-point numbers or anyone else, need not be trusted. *)
 
@@ -240,7 +241,8 @@ Proof.
   - intros r [].
 Qed.
 
-(** With a legal schedule of that cost, the schedule is optimal: no fixed-order schedule within the budget is cheaper. *)
+(** With a legal schedule of that cost, the schedule is optimal: no fixed-order schedule within the budget is cheaper.
+    *)
 Corollary certified_optimal d budget c lower s : certified_bound d budget c = Some lower ->
   legal (graph_of d) s -> fixed_order s -> (peak (graph_of d) s <= budget)%N ->
   Z.of_N (schedule_cost (graph_of d) s) = lower ->

@@ -19,7 +19,8 @@ Section ChainGraph.
   Definition named (o : N) : chain_value :=
     if o <? N.of_nat n then State (N.to_nat o) else Adjoint (n + n - N.to_nat o).
 
-  (** Forward steps cost 1, backward steps nothing, so that a schedule's cost is its number of forward steps. Every value
+  (** Forward steps cost 1, backward steps nothing, so that a schedule's cost is its number of forward steps. Every
+      value
       is one byte. Adjoint [i] reads adjoint [i + 1] and state [i]; adjoint [n] is the loss's, and reads nothing. *)
   Definition chain_graph : graph := {|
     op_count := N.of_nat (n + n + 1);

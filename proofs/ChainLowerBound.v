@@ -51,9 +51,11 @@ Section Lower.
   Hypothesis HTdec : forall i i', i < i' < n -> T i' < T i.
 
   (** Whether a move computes state [q]; how often that happens in an interval; how many states are held. *)
-  Definition computes_state (q : nat) (x : move chain_value) : bool := match x with Compute (State i) => i =? q | _ => false end.
+  Definition computes_state (q : nat) (x : move chain_value) : bool := match x with Compute (State i) => i =? q | _
+    => false end.
   Definition runs (q a b : nat) : nat := length (filter (fun t => computes_state q (o t)) (seq a (b - a))).
-  Definition is_state_from (lo : nat) (v : chain_value) : bool := match v with State i => lo <=? i | Adjoint _ => false end.
+  Definition is_state_from (lo : nat) (v : chain_value) : bool := match v with State i => lo <=? i | Adjoint _ =>
+    false end.
   Definition states_held (lo t : nat) : nat := length (filter (is_state_from lo) (states t)).
 
   Lemma runs_split q a b c : a <= b <= c -> runs q a c = runs q a b + runs q b c.
@@ -105,7 +107,8 @@ Section Lower.
   Lemma none_held_true x M t : none_held x M t = true -> forall q, x <= q <= M -> ~ In (State q) (states t).
   Proof.
     unfold none_held. rewrite negb_true_iff. intros H q Hq Hi.
-    enough (existsb (fun v => match v with State i => (x <=? i) && (i <=? M) | Adjoint _ => false end) (states t) = true) by congruence.
+    enough (existsb (fun v => match v with State i => (x <=? i) && (i <=? M) | Adjoint _ => false end) (states t) =
+      true) by congruence.
     apply existsb_exists. exists (State q). split; auto.
     rewrite (proj2 (Nat.leb_le x q)), (proj2 (Nat.leb_le q M)) by lia. auto.
   Qed.

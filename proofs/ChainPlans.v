@@ -11,7 +11,8 @@ Definition chain_value_eq : forall a b : chain_value, {a = b} + {a <> b}. Proof.
 Section Chain.
 Variable n : nat.
 (** The unit chain of [n] steps: each state is computed from the one before, each adjoint from the next adjoint and the
-    state. Work counts forward steps. State 0 is computed from the chain's source, and may be recomputed like any other. *)
+    state. Work counts forward steps. State 0 is computed from the chain's source, and may be recomputed like any
+      other. *)
 Definition chain : pebble_graph chain_value := {|
   exists_in v := match v with State i => i < n | Adjoint i => i <= n end;
   predecessors v := match v with State 0 => [] | State (S i) => [State i]
@@ -22,7 +23,8 @@ Notation run := (run chain_value_eq chain).
 Notation step := (step chain_value_eq chain).
 
 Lemma bytes_are_pebbles X : mem chain X = N.of_nat (length X).
-Proof. induction X; [reflexivity|]. change (mem chain (a :: X)) with (1 + mem chain X)%N. rewrite IHX. simpl length. lia. Qed.
+Proof. induction X; [reflexivity|]. change (mem chain (a :: X)) with (1 + mem chain X)%N. rewrite IHX. simpl length.
+lia. Qed.
 
 (** From [X] one reaches [Y], in some order, with at most [B] pebbles and exactly [c] forward steps. *)
 Definition reachable (B : nat) (X : list chain_value) (c : nat) (Y : list chain_value) : Prop :=
@@ -158,7 +160,8 @@ Proof.
     { intros [E|[E|E]]; [discriminate|injection E; lia|]. apply (HF (a + k)); auto; lia. }
     assert (Hd5 : NoDup (State a :: Adjoint (a + l) :: Y)).
     { eapply Permutation_NoDup; [apply perm_swap|]; auto. }
-    assert (HP : Permutation (State (a + k) :: State a :: Adjoint (a + l) :: Y) (Adjoint (a + l) :: State (a + k) :: State a :: Y)).
+    assert (HP : Permutation (State (a + k) :: State a :: Adjoint (a + l) :: Y) (Adjoint (a + l) :: State (a + k) ::
+      State a :: Y)).
     { eapply Permutation_trans; [apply perm_skip, perm_swap|apply perm_swap]. }
     assert (HNm : NoDup (Adjoint (a + l) :: State (a + k) :: State a :: Y)).
     { eapply Permutation_NoDup; [apply perm_swap|]. constructor; auto. }
@@ -170,7 +173,8 @@ Proof.
       intros [E|[E|E]]; [discriminate|injection E; lia|]. apply (HF (a + k)); auto; lia. }
     replace (k + c1 + c2) with (0 + (k + (c2 + (0 + c1)))) by lia.
     eapply reach_in_two; [exact Hd5| |].
-    { exists [], [Adjoint (a + l) :: State a :: Y], (Adjoint (a + l) :: State a :: Y). repeat split; auto; [constructor| |apply perm_swap].
+    { exists [], [Adjoint (a + l) :: State a :: Y], (Adjoint (a + l) :: State a :: Y).
+      repeat split; auto; [constructor| |apply perm_swap].
       intros Z [<-|[]]; simpl; lia. }
     eapply reach_in_two; [exact HNm| |].
     { eapply reach_reordered; [|exact HP]. apply advance; auto; try lia.
@@ -215,7 +219,8 @@ Qed.
 (** * Two levels: [m] segments of [b] steps *)
 
 Lemma plan_mono l s c : plan l s c -> forall s', s <= s' -> plan l s' c.
-Proof. induction 1; intros s' Hs; [constructor|]. destruct s' as [|s']; [lia|]. constructor; [auto|apply IHplan1; lia|apply IHplan2; lia]. Qed.
+Proof. induction 1; intros s' Hs; [constructor|]. destruct s' as [|s']; [lia|].
+constructor; [auto|apply IHplan1; lia|apply IHplan2; lia]. Qed.
 
 Lemma plan_keep_all l s : 0 < l <= s + 1 -> plan l s (l - 1).
 Proof.

@@ -1,6 +1,7 @@
 (** The verified programs as OCaml.
 
-    Only Coq's own booleans, options, lists and pairs are mapped to OCaml's; numbers stay what they are in the proofs. *)
+    Only Coq's own booleans, options, lists and pairs are mapped to OCaml's;
+      numbers stay what they are in the proofs. *)
 
 From Coq Require Import Extraction ExtrOcamlBasic NArith ZArith.
 From HcbOpt Require Import HcbCheck Certificate.

@@ -1,7 +1,8 @@
 (** The frontier-cut programme: its variables, its rows, and the point that a schedule stands for.
 
     This is the programme of [docs/frontier-cuts.md], of [relaxation.py], [order_rows.py] and [tail_rows.py] in
-    [formulations/frontier_cuts/]; [FrontierCutsSound.v] proves that schedules satisfy every row of it. Rows are built here from the
+    [formulations/frontier_cuts/]; [FrontierCutsSound.v] proves that schedules satisfy every row of it.
+    Rows are built here from the
     graph, the budget and the cuts alone, by computable functions. Stages are numbered from 0, as in the code. *)
 
 From Coq Require Import List Arith NArith ZArith Bool Lia.
@@ -180,7 +181,8 @@ Section Stages.
     | a :: rest => if computes o a then O else S (first_run rest o)
     end.
 
-  (** Position at which stage [k] begins: right after the previous cut is first computed. Past the last stage: the end. *)
+  (** Position at which stage [k] begins: right after the previous cut is first computed. Past the last stage: the
+      end. *)
   Definition stage_start (s : schedule) (k : nat) : nat :=
     match k with
     | O => O

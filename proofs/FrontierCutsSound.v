@@ -291,7 +291,8 @@ Section Sound.
     end.
 
   Ltac open_row :=
-    unfold kept_or_written, source, tail_source, evaluate; cbn [terms bound app fold_right fst snd]; unfold point; cbn [chosen];
+    unfold kept_or_written, source, tail_source, evaluate; cbn [terms bound app fold_right fst snd]; unfold point;
+      cbn [chosen];
     repeat match goal with
     | |- context [existsb (runs_at s ?o) (seq (begins ?k) (length s - begins ?k))] => fold (runs_from k o)
     end.
@@ -300,11 +301,13 @@ Section Sound.
   Theorem schedule_satisfies_row name r :
     row_of g cuts budget name = Some r -> satisfies (point g cuts s) r.
   Proof.
-    destruct name as [k o v|k p v|k v|k|v|k o q|k o q|k o q|k o v|k o v|o v|k o q v|k o|k o|k o|k o|k o v|k p v|k v]; simpl; intro H;
+    destruct name as [k o v|k p v|k v|k|v|k o q|k o q|k o q|k o v|k o v|o v|k o q v|k o|k o|k o|k o|k o v|k p v|k v];
+      simpl; intro H;
       unfold satisfies.
     - (* available *)
       conditions H. open_row.
-      destruct (runs_in_stage k o) eqn:Ro; [|destruct (runs_in_stage k (producer g v)), (state_before g s (begins k) v); lia].
+      destruct (runs_in_stage k o) eqn:Ro; [|destruct (runs_in_stage k (producer g v)), (state_before g s (begins k)
+        v); lia].
       apply runs_in_stage_iff in Ro. destruct Ro as (t & Ht & Hr). destruct (actions_allowed t _ Hr) as [_ Hin].
       destruct (source_in_stage k v t H ltac:(lia) (Hin v ltac:(auto))) as [-> | ->];
         [destruct (state_before g s (begins k) v)|destruct (runs_in_stage k (producer g v))]; lia.

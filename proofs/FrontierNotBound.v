@@ -1,6 +1,7 @@
 (** The frontier of a topological order is no lower bound of the memory that a graph needs.
 
-    [count] sources are read twice: by a chain of ops in one order, then by a second chain in the opposite order. In every
+    [count] sources are read twice: by a chain of ops in one order, then by a second chain in the opposite order.
+    In every
     order without recomputation all sources and the first chain's end are alive at once; with recomputation three values
     suffice, however many sources there are. *)
 
@@ -16,7 +17,8 @@ Definition never_recomputes (s : schedule) : Prop :=
 Section TwoPasses.
   Variable count : N.
 
-  (** Ops 0 .. count - 1 are the sources; then the first pass, which reads them in this order, then the second pass, which
+  (** Ops 0 .. count - 1 are the sources; then the first pass, which reads them in this order, then the second pass,
+      which
       reads them in the opposite order. Each op of a pass also reads the one before. Every value is one byte. *)
   Definition two_passes : graph := {|
     op_count := count + count + count;

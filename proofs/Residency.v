@@ -141,7 +141,8 @@ Section Residency.
   Qed.
 
   (** Distinct resident values weigh no more than what is resident. *)
-  Corollary bytes_of_residents (now : state) (some : list N) : NoDup some -> (forall v, In v some -> v < value_count g /\ now v = true) ->
+  Corollary bytes_of_residents (now : state) (some : list N) : NoDup some -> (forall v, In v some ->
+    v < value_count g /\ now v = true) ->
     total (size g) some <= bytes g now.
   Proof.
     intros Hd Hi. etransitivity; [|apply (bytes_of_some now some Hd); intros v Hv; apply Hi; auto].

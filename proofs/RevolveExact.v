@@ -23,14 +23,17 @@ Section Exact.
       + apply IS. lia.
   Qed.
 
-  Definition computes_adjoint (i : nat) (x : move chain_value) : bool := match x with Compute (Adjoint k) => k =? i | _ => false end.
+  Definition computes_adjoint (i : nat) (x : move chain_value) : bool := match x with Compute (Adjoint k) => k =? i |
+    _ => false end.
   Definition first_reversal (ops : list (move chain_value)) (i : nat) : nat :=
-    match find (fun t => computes_adjoint i (nth t ops no_action)) (seq 0 (length ops)) with Some t => t | None => 0 end.
+    match find (fun t => computes_adjoint i (nth t ops no_action)) (seq 0 (length ops)) with Some t => t | None => 0
+      end.
 
   Lemma find_first (f : nat -> bool) N t : t < N -> f t = true ->
     exists s, find f (seq 0 N) = Some s /\ s <= t /\ f s = true.
   Proof.
-    enough (H : forall N a t, a <= t < a + N -> f t = true -> exists s, find f (seq a N) = Some s /\ s <= t /\ f s = true).
+    enough (H : forall N a t, a <= t < a + N -> f t = true -> exists s, find f (seq a N) = Some s /\ s <= t /\
+      f s = true).
     { intros. apply H with (a := 0); auto; lia. }
     clear. induction N as [|N IH]; intros a t Ht Hf; [lia|]. simpl. destruct (f a) eqn:E.
     - exists a. repeat split; auto; lia.
@@ -59,11 +62,13 @@ Section Exact.
     length (filter (fun t => f (nth t ops no_action)) (seq 0 (length ops))) = length (filter f ops).
   Proof.
     rewrite <- (map_length (fun t => nth t ops no_action)). 
-    replace (map (fun t => nth t ops no_action) (filter (fun t => f (nth t ops no_action)) (seq 0 (length ops)))) with (filter f ops); auto.
+    replace (map (fun t => nth t ops no_action) (filter (fun t => f (nth t ops no_action)) (seq 0 (length ops))))
+      with (filter f ops); auto.
     transitivity (filter f (map (fun t => nth t ops no_action) (seq 0 (length ops)))).
     - f_equal. clear. induction ops as [|a ops IH]; [reflexivity|]. simpl. f_equal.
       rewrite <- seq_shift, map_map. exact IH.
-    - induction (seq 0 (length ops)) as [|a l IHl]; simpl; auto. destruct (f (nth a ops no_action)); simpl; f_equal; auto.
+    - induction (seq 0 (length ops)) as [|a l IHl]; simpl; auto.
+      destruct (f (nth a ops no_action)); simpl; f_equal; auto.
   Qed.
 
   (** Every schedule of [p + 2] values takes at least [r (n + 1) - discount p r] forward steps, for every [r]. *)
@@ -90,7 +95,8 @@ Section Exact.
     set (T := first_reversal ops).
     assert (HTs : forall i t, t < length ops -> computes_adjoint i (nth t ops no_action) = true ->
                   T i <= t /\ computes_adjoint i (nth (T i) ops no_action) = true).
-    { intros i t Ht Hi. destruct (find_first (fun t => computes_adjoint i (nth t ops no_action)) _ t Ht Hi) as (s & Hf & Hs & Hg).
+    { intros i t Ht Hi. destruct (find_first (fun t => computes_adjoint i (nth t ops no_action)) _ t Ht Hi) as (s &
+        Hf & Hs & Hg).
       unfold T, first_reversal. rewrite Hf. auto. }
     (* every adjoint is computed; facts at its first computation *)
     assert (Hrev : forall i, i <= n -> T i < length ops /\ computes_adjoint i (nth (T i) ops no_action) = true).
@@ -98,7 +104,8 @@ Section Exact.
       - assert (Hin : In (Adjoint 0) (nth (length ops) tr [])) by (rewrite HE; apply Ho; left; auto).
         destruct (HG 0 _ (le_n _) Hin) as (s & Hs & Hg). destruct (HTs 0 s Hs Hg). split; auto; lia.
       - destruct (IH ltac:(lia)) as (Ht & Hg). assert (Hs := HS _ Ht).
-        destruct (nth (T i) ops no_action) as [[k|k]|v] eqn:Eo; try discriminate. simpl in Hg. apply Nat.eqb_eq in Hg. subst k.
+        destruct (nth (T i) ops no_action) as [[k|k]|v] eqn:Eo; try discriminate. simpl in Hg.
+        apply Nat.eqb_eq in Hg. subst k.
         apply step_inv in Hs. destruct Hs as [(v & E2 & E3 & Hn & Hp)|(v & E2 & E3)]; [|congruence].
         injection E2 as <-.
         assert (HIn : In (Adjoint (S i)) (nth (T i) tr [])).
@@ -108,7 +115,8 @@ Section Exact.
     assert (Hat : forall i, i < n -> In (State i) (nth (T i) tr []) /\ In (Adjoint (S i)) (nth (T i) tr []) /\
                   states_held (fun t => nth t tr []) 0 (T i) <= p /\ T (S i) < T i).
     { intros i Hi. destruct (Hrev i ltac:(lia)) as (Ht & Hg). assert (Hs := HS _ Ht).
-      destruct (nth (T i) ops no_action) as [[k|k]|v] eqn:Eo; try discriminate. simpl in Hg. apply Nat.eqb_eq in Hg. subst k.
+      destruct (nth (T i) ops no_action) as [[k|k]|v] eqn:Eo; try discriminate. simpl in Hg. apply Nat.eqb_eq in Hg.
+      subst k.
       apply step_inv in Hs. destruct Hs as [(v & E2 & E3 & Hn & Hp)|(v & E2 & E3)]; [|congruence].
       injection E2 as <-.
       assert (Hpr : predecessors (chain n) (Adjoint i) = [Adjoint (S i); State i]).
@@ -117,7 +125,8 @@ Section Exact.
       assert (HGs : In (Adjoint (S i)) (nth (T i) tr [])) by (apply Hp; simpl; auto).
       repeat split; auto.
       - assert (Hb := HB (S (T i)) ltac:(lia)). rewrite E3 in Hb. simpl length in Hb.
-        unfold states_held. assert (length (filter (is_state_from 0) (nth (T i) tr [])) < length (filter (fun _ => true) (nth (T i) tr []))).
+        unfold states_held. assert (length (filter (is_state_from 0) (nth (T i) tr [])) < length (filter (fun _ =>
+          true) (nth (T i) tr []))).
         { apply (filter_strict _ _ _ (Adjoint (S i))); auto. }
         assert (Hft : forall L : list chain_value, length (filter (fun _ => true) L) = length L).
         { induction L; simpl; auto. }
@@ -134,9 +143,11 @@ Section Exact.
     assert (Hadv := advances n (length ops) p (fun t => nth t tr []) (fun t => nth t ops no_action) T HS
               ltac:(intros i Hi; split; [apply Hrev; lia|apply Hat; auto]) Hdec H0
               ltac:(intros i Hi; apply Hat; auto) r).
-    assert (Hle : forall k, k <= n -> sum (e (fun t => nth t ops no_action) T) k <= sum (fun q => length (filter (computes_state q) ops)) k).
+    assert (Hle : forall k, k <= n -> sum (e (fun t => nth t ops no_action) T) k <= sum (fun q => length (filter
+      (computes_state q) ops)) k).
     { induction k as [|k IHk]; intro Hk; simpl; auto.
-      assert (e (fun t => nth t ops no_action) T k <= length (filter (computes_state k) ops)); [|specialize (IHk ltac:(lia)); lia].
+      assert (e (fun t => nth t ops no_action) T k <= length (filter (computes_state k) ops));
+        [|specialize (IHk ltac:(lia)); lia].
       unfold e, runs. rewrite <- filter_nth. destruct (Hrev k ltac:(lia)) as (Ht & _).
       rewrite Nat.sub_0_r. replace (length ops) with (T k + (length ops - T k)) by lia.
       rewrite seq_app, filter_app, app_length. lia. }
@@ -167,7 +178,8 @@ Section Exact.
     intro P. induction P as [s|l s k c1 c2 Hk P1 IH1 P2 _]; intros Hl Hs.
     - apply reach_itself. simpl. lia.
     - replace (k + c1 + c2) with (k + (c2 + (0 + c1))) by lia.
-      assert (Hnd : forall a b, NoDup (Adjoint a :: State b :: [])) by (repeat constructor; simpl; intuition discriminate).
+      assert (Hnd : forall a b, NoDup (Adjoint a :: State b :: [])) by (repeat constructor; simpl;
+        intuition discriminate).
       eapply reach_in_two with (Y := [Adjoint (l - 1); State (k - 1)]); [apply Hnd| |].
       { eapply reach_reordered; [apply advance0; lia|apply perm_swap]. }
       eapply reach_in_two with (Y := [Adjoint (k - 1); State (k - 1)]); [apply Hnd| |].

@@ -119,7 +119,8 @@ Section Ring.
     ring_plan length columns (S runs) <-> length <= longest_segment (S runs) columns.
   Proof. split; [apply ring_plan_bounded|apply ring_plan_exists]. Qed.
 
-  (** From the chain's free initial state: [start_plan] stores a ring beside the columns only at splits, and its left part
+  (** From the chain's free initial state: [start_plan] stores a ring beside the columns only at splits, and its left
+      part
       starts from the free state again. *)
   Inductive start_plan : nat -> nat -> nat -> Prop :=
   | start_empty columns : start_plan 0 columns 0

@@ -1,4 +1,5 @@
-(** A part of a graph, as a graph of its own: leaving out ops and values never makes a legal schedule illegal, nor larger,
+(** A part of a graph, as a graph of its own: leaving out ops and values never makes a legal schedule illegal, nor
+    larger,
     nor dearer. *)
 
 From Coq Require Import List Arith NArith Bool Lia.
@@ -132,7 +133,8 @@ Section Simulation.
   (** Costs: those of the part's ops, beside those of the ops left out. *)
   Theorem image_costs_less s :
     schedule_cost part (image_of s) +
-    total (fun a => match a with Compute o => match image o with Some _ => 0 | None => cost whole o end | Drop _ => 0 end) s
+    total (fun a => match a with Compute o => match image o with Some _ => 0 | None => cost whole o end | Drop _ => 0
+      end) s
     <= schedule_cost whole s.
   Proof.
     unfold schedule_cost. induction s as [|a s IH]; [cbn; lia|]. unfold image_of in *. cbn [flat_map].

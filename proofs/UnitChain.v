@@ -10,7 +10,8 @@ Import ListNotations.
 Local Open Scope N_scope.
 
 (** Ops 0 .. n - 1 are the forward steps f_1 .. f_n; op n is the loss, which reads x_n; then come the backward steps b_n
-    down to b_1, each reading the gradient before it, and b_i also x_(i-1), but for b_1. Every op writes the value of its
+    down to b_1, each reading the gradient before it, and b_i also x_(i-1), but for b_1.
+    Every op writes the value of its
     number. Forward steps cost 1, the others nothing, so that the cost is the number of forward steps. *)
 Definition unit_chain (n : N) : graph := {|
   op_count := n + n + 1;
@@ -41,7 +42,8 @@ Proof.
   - repeat constructor. intros [].
 Qed.
 
-(** The part that matters: f_1 .. f_(n-1), the gradient of x_n as if it came from nowhere, and b_n .. b_2. It is the chain
+(** The part that matters: f_1 .. f_(n-1), the gradient of x_n as if it came from nowhere, and b_n .. b_2. It is the
+    chain
     of [ChainGraph.v] with n - 1 states. *)
 Definition part_op (n o : N) : option N :=
   if o <? n - 1 then Some o else if o =? n - 1 then None else if o <? n + n then Some (o - 1) else None.
@@ -68,9 +70,11 @@ Proof.
   - apply chain_graph_is_well_formed.
   - apply unit_chain_is_well_formed. lia.
   - intros o p Ho. destruct (N.ltb_spec o (n - 1)); [intros [= <-]; lia|].
-    destruct (N.eqb_spec o (n - 1)); [discriminate|]. destruct (N.ltb_spec o (n + n)); [intros [= <-]; lia|discriminate].
+    destruct (N.eqb_spec o (n - 1)); [discriminate|]. destruct (N.ltb_spec o (n + n)); [intros [= <-];
+      lia|discriminate].
   - intros u v. destruct (N.ltb_spec u (n - 1)); [|destruct (N.eqb_spec u (n - 1)); [|destruct (N.ltb_spec u (n + n))]];
-      (split; [intros [= <-] || intros [=]|]; try (intros [Hv E]; destruct (N.ltb_spec v (n - 1)); try lia; f_equal; lia)).
+      (split; [intros [= <-] || intros [=]|]; try (intros [Hv E]; destruct (N.ltb_spec v (n - 1)); try lia; f_equal;
+        lia)).
     + destruct (N.ltb_spec u (n - 1)); lia.
     + destruct (N.ltb_spec (u - 1) (n - 1)); lia.
   - intros v Hv. destruct (N.ltb_spec v (n - 1)); lia.
@@ -105,8 +109,10 @@ Proof.
     + unfold named. destruct (N.ltb_spec (o - 1) (N.of_nat m)); [lia|]. cbn. lia.
 Qed.
 
-(** No legal schedule of the unit chain of [n] steps with a peak of at most [p + 2] values, in whatever order, runs fewer
-    forward steps than t(n, p) + 1: Revolve's count t(n, p) = r n - C(p + r, p + 1) for the steps before the last, and the
+(** No legal schedule of the unit chain of [n] steps with a peak of at most [p + 2] values, in whatever order, runs
+    fewer
+    forward steps than t(n, p) + 1: Revolve's count t(n, p) = r n - C(p + r, p + 1) for the steps before the last,
+      and the
     last. *)
 Theorem unit_chain_needs n p r s : (2 <= n)%nat -> (1 <= p)%nat -> (1 <= r)%nat ->
   (longest_chain p (r - 1) <= n <= longest_chain p r)%nat ->

@@ -1,7 +1,9 @@
-(* hcb-cert FILE...: reads a graph, a budget and a certificate; prints the lower bound that the certificate proves of every
+(* hcb-cert FILE...: reads a graph, a budget and a certificate; prints the lower bound that the certificate proves of
+   every
    fixed-order schedule within the budget.
 
-   Exit code 0: proved; 1: the certificate proves nothing; 2: the files cannot be used. A file may hold several cases, each
+   Exit code 0: proved; 1: the certificate proves nothing; 2: the files cannot be used. A file may hold several cases,
+   each
    closed by a line 'end'. *)
 
 open Verified

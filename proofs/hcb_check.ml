@@ -1,6 +1,7 @@
 (* hcb-check FILE...: reads graph, schedule and perhaps a budget; prints what the verified judge says.
 
-   Exit code 0: legal, and within the budget if there is one; 1: not; 2: the files cannot be used. A file may hold several
+   Exit code 0: legal, and within the budget if there is one; 1: not; 2: the files cannot be used. A file may hold
+   several
    cases, each closed by a line 'end'. *)
 
 open Verified

@@ -1,4 +1,5 @@
-(* Reads the text files of hcb-check and hcb-cert line by line. Nothing here is proved: entries are listed in the order of
+(* Reads the text files of hcb-check and hcb-cert line by line. Nothing here is proved: entries are listed in the
+   order of
    the file, and every word must be known. *)
 
 open Verified
