@@ -22,7 +22,8 @@ def block_programme(problem: Problem, progress: Progress) -> None:
     around the budget are repaired and freed of needless recomputes.
     """
     for computes in block_schedules(problem.graph, problem.budget_bytes, lambda: progress.done):
-        progress.offer(schedule_from_computes(problem.graph, computes))
+        if computes is not None:
+            progress.offer(schedule_from_computes(problem.graph, computes))
         if progress.done:
             return
     if progress.schedule is None:

@@ -111,7 +111,7 @@ def test_every_plan_is_legal_and_in_order(seed: int) -> None:
 def test_schedules_fit_the_budget(seed: int) -> None:
     graph = random_training(2 + seed % 14, seed) if seed % 2 else random_graph(seed, 14)
     budget_bytes = random_budget(graph, seed)
-    for computes in itertools.islice(block_schedules(graph, budget_bytes, lambda: False), 6):
+    for computes in itertools.islice(filter(None, block_schedules(graph, budget_bytes, lambda: False)), 6):
         judged = replay(graph, schedule_from_computes(graph, computes))
         assert judged.fixed_order
         assert judged.peak_bytes <= budget_bytes

@@ -1,11 +1,14 @@
-"""Schedules beside the solver's: repair of its plans, and search around the best one."""
+"""Schedules beside the solver's: repair of its plans, plans of blocks, and search around the best one."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 
+from hcb_opt.chains.search import block_schedules
+from hcb_opt.graph import Phase
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.repair import make_fit, remove_needless
 from hcb_opt.schedule import schedule_from_computes
@@ -15,6 +18,8 @@ _KICKS = 12
 _SHAKES_TIMES_OPS = 20_000
 _MOST_SHAKES = 100
 _FRUITLESS = 100
+_SHAKES_BEFORE_PLAN = 30
+_FEW_MOVES = 15
 _MOST_REST_SHARE = 20.0
 
 
@@ -33,24 +38,45 @@ class Primal:
         self._rng = random.Random(problem.seed)
         self._shaker: Shaker | None = None
         self._fruitless = 0
+        self._until_plan = _SHAKES_BEFORE_PLAN
+        self._has_backward = any(op.phase is Phase.BACKWARD for op in problem.graph.ops)
+        self._plans = self._block_plans()
+
+    def begin(self) -> None:
+        """A first schedule: all stored and repaired; where that takes long, a plan of blocks."""
+        everything = range(len(self._problem.graph.ops))
+        if self._has_backward:
+            moves = count()
+            self._repair(everything, lambda: next(moves) >= _FEW_MOVES or self._out_of_time())
+            if self._progress.schedule is None:
+                self._plan()
+        if self._progress.schedule is None:
+            self.improve(everything)
 
     def improve(self, order: Sequence[int]) -> None:
         """Repair a sequence until it fits, make it cheap, and offer it."""
+        self._repair(order, self._out_of_time)
+
+    def _repair(self, order: Sequence[int], stop: Callable[[], bool]) -> None:
         graph, budget_bytes = self._problem.graph, self._problem.budget_bytes
         kicks = _KICKS if self._progress.schedule is None else 0
-        fitting = make_fit(graph, order, budget_bytes, self._out_of_time, self._problem.seed, kicks)
+        fitting = make_fit(graph, order, budget_bytes, stop, self._problem.seed, kicks)
         if fitting is not None:
             cheap = remove_needless(graph, fitting, budget_bytes, self._out_of_time)
             self._progress.offer(schedule_from_computes(graph, cheap))
 
     def shake_some(self) -> None:
-        """Try a number of neighbours of the best sequence."""
+        """Try a plan of blocks and a number of neighbours of the best sequence."""
+        self._plan()
         for _ in range(min(_MOST_SHAKES, 1 + _SHAKES_TIMES_OPS // len(self._problem.graph.ops))):
             self._shake()
 
     def shake_while_waiting(self) -> None:
         """Try one neighbour; the longer nothing better is found, the more time is left to the solvers."""
         began = time.perf_counter()
+        self._until_plan -= 1
+        if self._until_plan < 0 or self._progress.schedule is None:
+            self._plan()
         self._shake()
         rest_share = min(_MOST_REST_SHARE, self._fruitless / _FRUITLESS - 1)
         # Without a schedule or recomputes there is nothing to shake, and no time passes.
@@ -70,6 +96,19 @@ class Primal:
         if self._shaker.shake(self._out_of_time):
             self._progress.offer(schedule_from_computes(graph, self._shaker.order))
             self._fruitless = 0
+            self._until_plan = _SHAKES_BEFORE_PLAN
+
+    def _plan(self) -> None:
+        """Offer the next plan of blocks, if one is left."""
+        computes = next(self._plans, None)
+        if computes is not None:
+            self._progress.offer(schedule_from_computes(self._problem.graph, computes))
+        self._until_plan = _SHAKES_BEFORE_PLAN
+
+    def _block_plans(self) -> Iterator[list[int] | None]:
+        """None where the graph has no backward, for which blocks could recompute values."""
+        if self._has_backward:
+            yield from block_schedules(self._problem.graph, self._problem.budget_bytes, lambda: self._progress.done)
 
     def _out_of_time(self) -> bool:
         return self._progress.remaining_seconds <= 0

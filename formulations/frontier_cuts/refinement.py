@@ -60,7 +60,7 @@ class Refinement:
         narrow = self.track(first, self._add_best, number=min(1, self.problem.workers - 1))
         try:
             wide.begin()
-            self.primal.improve(range(len(self.graph.ops)))
+            self.primal.begin()
             rounds = 0
             while not self.progress.done and not wide.ended:
                 track, report = self._wait([wide, narrow])

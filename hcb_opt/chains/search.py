@@ -47,7 +47,7 @@ class _Model:
         return self.cost, int(infinite.sum())
 
 
-def block_schedules(graph: Graph, budget_bytes: int, stop: Stop) -> Iterator[list[int]]:
+def block_schedules(graph: Graph, budget_bytes: int, stop: Stop) -> Iterator[list[int] | None]:
     """Sequences of computes that fit the budget, from plans of blocks of the forward.
 
     The forward is cut into blocks at narrow frontiers, more or fewer of them,
@@ -66,9 +66,10 @@ def block_schedules(graph: Graph, budget_bytes: int, stop: Stop) -> Iterator[lis
 
     Yields
     ------
-    list of int
+    list of int or None
         Positions of ops, recomputes included, first computes in the fixed
-        order; the peak is within the budget. Costs are in no order.
+        order; the peak is within the budget. Costs are in no order. None after
+        a programme whose plans led to nothing, for the caller to do other work.
     """
     search = _Search(graph, budget_bytes, stop)
     # Large blocks take long to rate, and say little.
@@ -98,7 +99,7 @@ class _Search:
         self._tried: set[tuple[int, ...]] = set()
         self._known: set[tuple[tuple[int, ...], frozenset[int]]] = set()
 
-    def explore(self, blocks: int, volatile: frozenset[int]) -> Iterator[list[int]]:
+    def explore(self, blocks: int, volatile: frozenset[int]) -> Iterator[list[int] | None]:
         """Solve one programme and try its plans around the budget."""
         chain = balanced_chain(self._graph, self._weights, min(blocks, self.turn))
         if self._stop() or (chain.boundaries, volatile) in self._known:
@@ -106,10 +107,13 @@ class _Search:
         self._known.add((chain.boundaries, volatile))
         programme = Programme(Partition(chain, volatile), round(_CEILING * self._budget_bytes), _LEVELS)
         if programme.costs.tobytes() in self._planned:
+            yield None
             return
         self._planned.add(programme.costs.tobytes())
         model = _Model(programme, self._largest_fitting(programme), np.inf)
         yield from self.schedules(model, _SHARES)
+        if np.isinf(model.cost):
+            yield None
         # Tables are large: only those that are used again are kept.
         self.best = sorted([*self.best, model], key=_Model.rank)[:_REFINED]
 
