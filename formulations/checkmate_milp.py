@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from hcb_opt.budget import format_bytes
-from hcb_opt.formulations._checkmate_model import StageModel
-from hcb_opt.highs import Model, Report, highs
+from hcb_opt.highs import Report, highs
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
 from hcb_opt.schedule import schedule_from_computes
+from hcb_opt.stage_model import StageModel
 
 CLAIM = "checkmate-stages"
 CITES = "Jain et al., MLSys 2020"
@@ -33,7 +33,8 @@ def checkmate_milp(problem: Problem, progress: Progress) -> None:
     twice within one stage. The model grows with the square of the number of ops.
     """
     model = StageModel(problem.graph, problem.budget_bytes)
-    answer = highs("hcb_opt.scipy_worker").solve(_as_model(model, problem, progress.remaining_seconds))
+    programme = model.programme(progress.remaining_seconds, problem.gap, problem.memory_limit_bytes)
+    answer = highs("hcb_opt.scipy_worker").solve(programme)
     progress.note_solver_memory(answer.peak_memory_bytes)
     _report(model, answer, _HIGHS_ERROR, problem, progress)
 
@@ -47,23 +48,6 @@ def checkmate_milp_cbc(problem: Problem, progress: Progress) -> None:
     """
     model = StageModel(problem.graph, problem.budget_bytes)
     _report(model, _minimise_by_cbc(model, problem, progress), _CBC_ERROR, problem, progress)
-
-
-def _as_model(model: StageModel, problem: Problem, seconds: float) -> Model:
-    return Model(
-        costs=model.costs,
-        lower=model.lower,
-        upper=model.upper,
-        row_lower=model.row_lower,
-        row_upper=model.row_upper,
-        row_starts=model.rows.indptr.astype(np.int32),
-        row_columns=model.rows.indices.astype(np.int32),
-        row_coefficients=model.rows.data.astype(np.float64),
-        integrality=model.integrality.astype(np.uint8),
-        seconds=seconds,
-        relative_gap=problem.gap,
-        memory_limit_bytes=problem.memory_limit_bytes,
-    )
 
 
 def _report(model: StageModel, answer: Report, error: float, problem: Problem, progress: Progress) -> None:

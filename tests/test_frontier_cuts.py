@@ -93,6 +93,19 @@ def test_a_round_that_ran_out_of_time_bounds_no_stage_of_several_ops(graph: Grap
         refinement.take(track, replace(report, optimal=False, bound=-1.0))
 
 
+def test_a_report_goes_to_the_track_that_asked_also_where_tracks_share_a_process() -> None:
+    graph = random_layered(40, seed=0)
+    problem = Problem(graph, int(0.7 * graph.store_all_peak_bytes), workers=1)
+    refinement = Refinement(problem, Progress(problem))
+    first = tightest_position(graph, problem.budget_bytes)
+    tracks = [refinement.track(first, lambda track, violations: False) for _ in range(2)]
+    for track in (*tracks, *reversed(tracks)):
+        track.begin()
+        told, report = refinement._wait(tracks)
+        assert told is track
+        refinement.take(told, report)
+
+
 def three_saved(size_bytes: int) -> Graph:
     """Three saved tensors; which of them to keep is all there is to choose."""
     saves = [OpSpec(f"save{each}", 3 + each, (), ((f"x{each}", size_bytes),)) for each in range(3)]

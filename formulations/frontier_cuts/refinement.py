@@ -95,12 +95,12 @@ class Refinement:
             return
         if done is wide:
             wide.begin()
-        if not narrow.ended and not narrow.process.busy and (turn or done is narrow):
+        if not narrow.ended and not narrow.asked and (turn or done is narrow):
             narrow.begin()
 
     def _wait(self, tracks: Sequence[Track]) -> tuple[Track, Report]:
         """The next track whose solver has an answer; with two workers, search for schedules meanwhile."""
-        busy = [track for track in tracks if track.relaxation is not None and track.process.busy]
+        busy = [track for track in tracks if track.asked]
         over_seconds: float | None = None
         while True:
             for track in busy:
@@ -134,6 +134,7 @@ class Refinement:
         """Bound, plan, repair; then separate what the plan breaks."""
         relaxation = track.relaxation
         assert relaxation is not None
+        track.asked = False
         self._listener(track)(report)
         self.progress.note_solver_memory(report.peak_memory_bytes)
         track.solved, track.bound = report.nearly_optimal, report.bound

@@ -39,6 +39,8 @@ class Track:
         Whether the last round came that near to its optimum.
     relaxation : Relaxation or None
         The one that the process works on.
+    asked : bool
+        Whether a round has begun whose report is not taken yet; tracks may share a process.
     bound : float or None
         What the last round proved, in the units of its model.
     ended : str
@@ -54,6 +56,7 @@ class Track:
     coarse: bool = True
     solved: bool = True
     relaxation: Relaxation | None = None
+    asked: bool = False
     bound: float | None = None
     ended: str = field(default="")
 
@@ -70,6 +73,7 @@ class Track:
         model = self._model(self.relaxation)
         patience_seconds = _PATIENCE_SECONDS if self.coarse else math.inf
         self.process.submit(replace(model, start=start, patience_seconds=patience_seconds))
+        self.asked = True
 
     def linear_bound(self, cuts: Cuts) -> float:
         """What the linear relaxation proves with these cuts, in the model's units; -1 if it is not solved in time."""
