@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hcb_opt.bound_proof import proven_bound
 from hcb_opt.errors import HcbOptError, InvalidInput
-from hcb_opt.proof_text import Case, read_case
+from hcb_opt.graph import Graph
+from hcb_opt.proof_text import Case, graph_lines, read_case
 from hcb_opt.replay import IllegalSchedule, replay
 from hcb_opt.result import relative_gap
 from hcb_opt.verified import CERT, CHECK, ask, program
@@ -53,12 +54,15 @@ class Verified:
         return relative_gap(self.cost, self.lower_bound)
 
 
-def verify(path: str | Path) -> Verified:
+def verify(path: str | Path, graph: Graph | None = None) -> Verified:
     """Check a certificate in whole numbers, and with the verified programs where they are built.
 
     Parameters
     ----------
     path : str or Path
+    graph : Graph, optional
+        The graph that the certificate is to be about. If not given, what holds
+        is said of the graph that the certificate contains.
 
     Returns
     -------
@@ -69,10 +73,13 @@ def verify(path: str | Path) -> Verified:
     InvalidInput
         If the file cannot be used.
     NotVerified
-        If the schedule is not legal, not in fixed order or over budget, if the
-        proof proves nothing, or if the verified programs say otherwise.
+        If it is about another graph, if the schedule is not legal, not in fixed
+        order or over budget, if the proof proves nothing, or if the verified
+        programs say otherwise.
     """
     case = read_case(path)
+    if graph is not None and graph_lines(graph) != graph_lines(case.graph):
+        raise NotVerified(f"the certificate is about another graph than {graph.name}")
     peak_bytes, cost = _judge(case)
     assert case.budget_bytes is not None and case.proof is not None
     try:

@@ -15,6 +15,7 @@ from strategies import random_budget, random_graph
 from hcb_opt.errors import InvalidInput
 from hcb_opt.generators import chain
 from hcb_opt.graph import Graph
+from hcb_opt.proof_rows import ROWS, VARIABLES
 from hcb_opt.proof_text import case_text, schedule_lines
 from hcb_opt.replay import IllegalSchedule, replay
 from hcb_opt.schedule import Action, Compute, Drop, Schedule, schedule_from_computes
@@ -57,6 +58,12 @@ def test_files_and_tests_in_the_table_exist() -> None:
     paths = re.findall(r"`((?:hcb_opt|formulations|baselines|tests|docs)/[\w/.-]+)`", readme)
     assert len(paths) > 8
     assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+def test_every_row_and_variable_is_in_the_text_format() -> None:
+    readme = (PROOFS / "README.md").read_text(encoding="utf-8")
+    for name, numbers in {**ROWS, **VARIABLES}.items():
+        assert re.search(rf"`{name}( [kopqv]){{{numbers}}}`", readme), name
 
 
 REASONS = {

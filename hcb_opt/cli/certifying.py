@@ -34,9 +34,10 @@ def add_commands(commands: Commands) -> None:
         "verify",
         _verify,
         "check a certificate in whole numbers, and with the verified programs where 'make proofs' has built them",
-        "hcb-opt verify gpt2.cert",
+        "hcb-opt verify gpt2.cert --graph gpt2.json",
     )
     verify.add_argument("certificate", metavar="FILE", help="as written by hcb-opt certify -o")
+    verify.add_argument("--graph", metavar="GRAPH", help="refuse a certificate that is not about this graph")
 
 
 def _certify(arguments: argparse.Namespace) -> int:
@@ -68,10 +69,12 @@ def _certify(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from hcb_opt.io import load_graph
     from hcb_opt.verify import NotVerified, verify
 
+    graph = None if arguments.graph is None else load_graph(arguments.graph)
     try:
-        _report(verify(arguments.certificate), arguments.certificate)
+        _report(verify(arguments.certificate, graph), arguments.certificate)
     except NotVerified as error:
         print(f"REFUSED: {error}")
         return REFUSED
