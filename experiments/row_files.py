@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hcb_opt.budget import format_bytes
 from hcb_opt.experiments.solve_row import SolveRow
@@ -15,12 +15,20 @@ from hcb_opt.result import Status
 FORMAT_VERSION = 1
 
 
-def save_rows(rows: Sequence[SolveRow], directory: Path, name: str, facts: Mapping[str, Any]) -> None:
+class Row(Protocol):
+    """A row of a table, such as a `SolveRow`."""
+
+    def record(self) -> dict[str, Any]:
+        """Its columns by name."""
+        ...
+
+
+def save_rows(rows: Sequence[Row], directory: Path, name: str, facts: Mapping[str, Any]) -> None:
     """Write ``NAME.csv`` and ``NAME.json``; the JSON adds the facts of the run.
 
     Parameters
     ----------
-    rows : sequence of SolveRow
+    rows : sequence of Row
         At least one.
     directory : Path
         Must exist.

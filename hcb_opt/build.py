@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph, Op, Phase, Value
@@ -92,3 +92,19 @@ def build_graph(
     )
     required = tuple(lookup(each, "outputs") for each in outputs)
     return Graph(ops, tuple(values), required, persistent_bytes, cost_unit, name, dict(facts or {}))
+
+
+def counting_persistent(graph: Graph) -> Graph:
+    """The graph with its persistent bytes counted at every op, as if they were workspace.
+
+    Parameters
+    ----------
+    graph : Graph
+
+    Returns
+    -------
+    Graph
+        Its peaks, and budgets as shares of them, count what is resident throughout.
+    """
+    held = graph.persistent_bytes
+    return replace(graph, ops=tuple(replace(op, workspace_bytes=op.workspace_bytes + held) for op in graph.ops))

@@ -13,6 +13,7 @@ from hcb_opt.errors import InvalidInput
 from hcb_opt.fields import Fields, shown
 from hcb_opt.files import read_json, write_json
 from hcb_opt.graph import Graph, Phase
+from hcb_opt.operator_log import is_operator_log, read_operator_log
 from hcb_opt.published import read_published
 from hcb_opt.schedule import Action, Compute, Drop, Schedule
 from hcb_opt.topology import require_order
@@ -21,7 +22,7 @@ GRAPH_FORMAT = "hcb-opt/graph"
 SCHEDULE_FORMAT = "hcb-opt/schedule"
 VERSION = 1
 
-_GRAPH_FIELDS = ("format", "version", "name", "cost_unit", "persistent_bytes", "ops", "outputs", "facts")
+_GRAPH_FIELDS = ("format", "version", "name", "cost_unit", "persistent_bytes", "ops", "outputs", "facts", "program")
 _OP_FIELDS = ("name", "cost", "inputs", "outputs", "workspace_bytes", "phase", "seeded", "mutates")
 _SCHEDULE_FIELDS = ("format", "version", "graph", "graph_digest", "actions", "result")
 
@@ -32,8 +33,10 @@ def load_graph(path: str | Path) -> Graph:
     Parameters
     ----------
     path : str or Path
-        Own format (``"format": "hcb-opt/graph"``), or the node-link JSON of
-        Checkmate or Moccasin (see `hcb_opt.published`); content tells which.
+        Own format (``"format": "hcb-opt/graph"``), the node-link JSON of
+        Checkmate or Moccasin (see `hcb_opt.published`), or an operator log of
+        dynamic tensor rematerialization (`hcb_opt.operator_log`); content tells
+        which.
 
     Returns
     -------
@@ -45,6 +48,8 @@ def load_graph(path: str | Path) -> Graph:
         If the file is unreadable, truncated, of another format or version, or
         describes no valid graph; the message names file, field and fix.
     """
+    if is_operator_log(path):
+        return _logged_graph(Path(path))
     document = read_json(path)
     try:
         if "format" not in document and "nodes" in document:
@@ -54,13 +59,16 @@ def load_graph(path: str | Path) -> Graph:
         raise error.within(str(path)) from None
 
 
-def save_graph(graph: Graph, path: str | Path) -> None:
+def save_graph(graph: Graph, path: str | Path, program: Mapping[str, Any] | None = None) -> None:
     """Write a graph in the toolkit's own format, atomically.
 
     Parameters
     ----------
     graph : Graph
     path : str or Path
+    program : mapping or None
+        What `hcb_opt.capture.program_json.program_to_json` gives for the step that
+        it was captured from, so that its schedules can be executed; kept beside it.
 
     Raises
     ------
@@ -90,6 +98,8 @@ def save_graph(graph: Graph, path: str | Path) -> None:
         ],
         "outputs": [names[value] for value in graph.outputs],
     }
+    if program is not None:
+        document["program"] = dict(program)
     write_json(path, document, rows=("ops",))
 
 
@@ -249,6 +259,24 @@ def _published_graph(document: dict[str, Any], fallback_name: str) -> Graph:
     require_order(found.specs)
     facts = {"source_format": found.dialect}
     return build_graph(found.specs, cost_unit=found.cost_unit, name=found.name or fallback_name, facts=facts)
+
+
+def _logged_graph(path: Path) -> Graph:
+    try:
+        found = read_operator_log(path.read_text(encoding="utf-8").splitlines())
+        facts = {"source_format": "operator log"}
+        return build_graph(
+            found.specs,
+            found.outputs,
+            persistent_bytes=found.persistent_bytes,
+            cost_unit="ns",
+            name=path.stem,
+            facts=facts,
+        )
+    except UnicodeDecodeError as error:
+        raise InvalidInput(str(path), f"not JSON lines ({error})", "give a UTF-8 file") from None
+    except InvalidInput as error:
+        raise error.within(str(path)) from None
 
 
 def _actions(listed: list[Any], graph: Graph) -> tuple[Action, ...]:

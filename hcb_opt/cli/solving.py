@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hcb_opt.cli.parsing import DONE, NO_SCHEDULE, REFUSED, add_command, add_limits
 
 if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
-    from hcb_opt.graph import Graph
 
 BUDGET_HELP = "bytes, a size (8GiB), or a share of the store-all peak (0.6 or 60%%)"
 
@@ -26,7 +24,7 @@ def add_commands(commands: Commands) -> None:
         "find a cheap schedule within a memory budget, with a proven lower bound",
         "hcb-opt solve gpt2.json --budget 0.6 -o schedule.json",
     )
-    solve.add_argument("graph", metavar="GRAPH", help="our JSON, or a published Checkmate or Moccasin instance")
+    solve.add_argument("graph", metavar="GRAPH", help="our JSON, a Checkmate or Moccasin instance, or an operator log")
     solve.add_argument("--budget", required=True, metavar="B", help=BUDGET_HELP)
     solve.add_argument("--method", default="auto", metavar="NAME", help="see hcb-opt methods (default: auto)")
     order_help = "of first computes: fixed, the graph's (default), or free, any topological order"
@@ -51,6 +49,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _solve(arguments: argparse.Namespace) -> int:
+    from hcb_opt.build import counting_persistent
     from hcb_opt.certificate import result_to_json
     from hcb_opt.cli.live import LiveLine
     from hcb_opt.files import require_writable
@@ -63,7 +62,7 @@ def _solve(arguments: argparse.Namespace) -> int:
     graph = load_graph(arguments.graph)
     with LiveLine(sys.stderr, graph.base_cost) as live:
         result = solve_schedule(
-            _counting_persistent(graph) if arguments.total else graph,
+            counting_persistent(graph) if arguments.total else graph,
             arguments.budget,
             method=arguments.method,
             order=arguments.order,
@@ -86,6 +85,7 @@ def _solve(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from hcb_opt.budget import format_bytes, parse_budget
+    from hcb_opt.build import counting_persistent
     from hcb_opt.io import load_graph, load_schedule
     from hcb_opt.replay import IllegalSchedule, replay
     from hcb_opt.result import relative_gap
@@ -93,7 +93,7 @@ def _check(arguments: argparse.Namespace) -> int:
     graph = load_graph(arguments.graph)
     schedule = load_schedule(arguments.schedule, graph)
     if arguments.total:
-        graph = _counting_persistent(graph)
+        graph = counting_persistent(graph)
     budget_bytes = None
     if arguments.budget is not None:
         budget_bytes = parse_budget(arguments.budget, graph.store_all_peak_bytes)
@@ -113,12 +113,6 @@ def _check(arguments: argparse.Namespace) -> int:
     excess = judged.peak_bytes - budget_bytes
     print(f"budget {budget_bytes} bytes: {f'exceeded by {excess} bytes' if excess > 0 else 'kept'}")
     return REFUSED if excess > 0 else DONE
-
-
-def _counting_persistent(graph: Graph) -> Graph:
-    """The graph with its persistent bytes counted at every op, as if they were workspace."""
-    held = graph.persistent_bytes
-    return replace(graph, ops=tuple(replace(op, workspace_bytes=op.workspace_bytes + held) for op in graph.ops))
 
 
 def _report(certificate: dict[str, Any], output: str | None) -> str:
