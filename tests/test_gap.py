@@ -18,11 +18,17 @@ from hcb_opt.experiments.gap_report import format_table
 from hcb_opt.gap_row import GapRow
 from hcb_opt.generators import chain, u_shape
 from hcb_opt.progress import Problem, Progress
-from hcb_opt.registry import get_method, methods
+from hcb_opt.registry import get_method, methods, methods_for
 from hcb_opt.result import Status
 
 METHODS = ["store_all", "exhaustive", "chen_sqrt"]
 GRAPHS = {"small": chain(5, [100] * 5), "large": chain(30, [100] * 30)}
+
+
+def test_without_a_choice_one_method_of_each_family_is_compared_and_all_are_on_request() -> None:
+    graph = chain(3, [100] * 3)
+    assert tuple(row.method for row in gap.run([graph], [1.0])) == gap.COMPARED
+    assert [row.method for row in gap.run([graph], [1.0], ["all"])] == list(methods_for("fixed"))
 
 
 def test_rows_cover_every_graph_budget_and_method_in_order() -> None:

@@ -28,7 +28,9 @@ def add_commands(commands: Commands) -> None:
     )
     gap.add_argument("graphs", nargs="+", metavar="GRAPH", help="our JSON, or a published instance")
     gap.add_argument("--budgets", type=words, default=words(BUDGETS), metavar="B,...", help=f"default: {BUDGETS}")
-    gap.add_argument("--methods", type=words, metavar="NAME,...", help="default: every method")
+    gap.add_argument(
+        "--methods", type=words, metavar="NAME,...", help="default: one of each family; all for every method"
+    )
     gap.add_argument(
         "-o", "--output", type=Path, default=Path("results/gap"), metavar="DIR", help="default: results/gap"
     )
@@ -48,7 +50,7 @@ def add_commands(commands: Commands) -> None:
     reproduce.add_argument("--workers", type=int, metavar="N", help="threads a method may use; not every experiment's")
     reproduce.add_argument("--seeds", type=_whole_numbers, metavar="N,...", help="of the random graphs of 'published'")
     reproduce.add_argument(
-        "--instances", type=Path, metavar="DIR", help="published instances of your own, for 'published'"
+        "--instances", type=Path, metavar="DIR", help="instances of your own, for 'published' and 'dtr-curves'"
     )
 
 
