@@ -14,6 +14,8 @@ from fractions import Fraction
 
 from hcb_opt.graph import Graph
 
+_MOST_POSITIONS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class MandatoryMemory:
@@ -117,6 +119,9 @@ def cover_bound(graph: Graph, budget_bytes: int) -> int:
 def tightest_position(graph: Graph, budget_bytes: int) -> int:
     """The position whose covering knapsack costs most: where one cut proves most.
 
+    Of very many positions over budget, some at even distances are looked at, and
+    then those around the best of them.
+
     Parameters
     ----------
     graph : Graph
@@ -129,45 +134,38 @@ def tightest_position(graph: Graph, budget_bytes: int) -> int:
         Position of an op; the peak of the store-all schedule if no position
         forces a recompute.
     """
+    profile_bytes = graph.store_all_profile_bytes
+    over = [position for position, size_bytes in enumerate(profile_bytes) if size_bytes > budget_bytes]
+    if not over:
+        return max(range(len(graph.ops)), key=profile_bytes.__getitem__)
+    apart = -(-len(over) // _MOST_POSITIONS)
+    best = _dearest_cover(graph, over[::apart], budget_bytes)
+    around = over.index(best)
+    return _dearest_cover(graph, over[max(0, around - apart + 1) : around + apart], budget_bytes)
+
+
+def _dearest_cover(graph: Graph, positions: Sequence[int], budget_bytes: int) -> int:
+    """Of these positions, ascending and over budget, that whose covering knapsack costs most."""
     # Floats suffice to choose: the bound that each position gives is valid.
     import numpy as np
 
+    producers = np.array([value.producer for value in graph.values], dtype=np.int64)
+    lasts = np.array(graph.last_needed, dtype=np.int64)
+    sizes = np.array(graph.sizes, dtype=float)
     costs = np.array([op.cost for op in graph.ops], dtype=float)
-    freed = np.zeros(len(graph.ops))  # by producer: bytes of its values that are alive
-    alive: set[int] = set()
-    dying: list[list[int]] = [[] for _ in range(len(graph.ops) + 1)]
-    for value, last in enumerate(graph.last_needed):
-        dying[last].append(value)
-
-    def count(value: int, sign: int) -> None:
-        freed[graph.values[value].producer] += sign * graph.sizes[value]
-
-    peak = max(range(len(graph.ops)), key=graph.store_all_profile_bytes.__getitem__)
-    best = (-1.0, peak)
-    for position, op in enumerate(graph.ops):
-        for value in dying[position]:
-            if value in alive:
-                alive.remove(value)
-                count(value, -1)
-        held = [value for value in {*op.inputs, *op.outputs} if value in alive]
-        for value in held:
-            count(value, -1)
-        producers = np.flatnonzero(freed)
-        bytes_freed = freed[producers]
-        deficit = bytes_freed.sum() + graph.workset_bytes[position] - budget_bytes
-        if deficit > 0:
-            cheapest = np.argsort(costs[producers] / bytes_freed)
-            bytes_freed, prices = bytes_freed[cheapest], costs[producers][cheapest]
-            covered = np.cumsum(bytes_freed)
-            last = int(np.searchsorted(covered, deficit))
-            share = 1.0 - (covered[last] - deficit) / bytes_freed[last]
-            best = max(best, (float(prices[:last].sum() + share * prices[last]), position))
-        for value in held:
-            count(value, 1)
-        for value in op.outputs:
-            if graph.last_needed[value] > position:
-                alive.add(value)
-                count(value, 1)
+    best = (-1.0, positions[0])
+    for position in positions:
+        op = graph.ops[position]
+        straddling = (producers < position) & (position < lasts)
+        straddling[[*op.inputs, *op.outputs]] = False
+        bytes_freed = np.bincount(producers[straddling], sizes[straddling], len(graph.ops))
+        freed = np.flatnonzero(bytes_freed)
+        cheapest = freed[np.argsort(costs[freed] / bytes_freed[freed])]
+        covered = np.cumsum(bytes_freed[cheapest])
+        deficit = graph.store_all_profile_bytes[position] - budget_bytes
+        last = min(int(np.searchsorted(covered, deficit)), len(cheapest) - 1)
+        share = 1.0 - (covered[last] - deficit) / bytes_freed[cheapest[last]]
+        best = max(best, (float(costs[cheapest[:last]].sum() + share * costs[cheapest[last]]), position))
     return best[1]
 
 
