@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hcb_opt.binomial import best_split, repetitions_needed
 from hcb_opt.blocks import balanced_chain, turn_position
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
-from hcb_opt.reversal import Placement, offer_cheapest, reversal_computes, spread_counts
-
-MOST_REPETITIONS = 6
+from hcb_opt.reversal import binomial_reversals, offer_cheapest, spread_counts
 
 
 @method(
@@ -36,24 +33,4 @@ def _candidates(problem: Problem) -> Iterator[list[int]]:
     turn = turn_position(problem.graph)
     weights = [op.cost for op in problem.graph.ops[:turn]]
     for count in spread_counts(turn):
-        chain = balanced_chain(problem.graph, weights, count)
-        for snapshots in reversed(spread_counts(chain.block_count)):
-            if repetitions_needed(chain.block_count, snapshots) <= MOST_REPETITIONS:
-                yield reversal_computes(chain, binomial_placement(snapshots))
-
-
-def binomial_placement(snapshots: int) -> Placement:
-    """Keep cuts where Revolve takes its snapshots.
-
-    Parameters
-    ----------
-    snapshots : int
-        Cuts kept at once, the empty one before the first op included.
-    """
-
-    def place(first: int, end: int, kept: int) -> int | None:
-        # The cut at `first` is one of those that this stretch may hold.
-        free = snapshots - kept + 1
-        return first + best_split(end - first, free) if end - first > 1 and free > 1 else None
-
-    return place
+        yield from binomial_reversals(balanced_chain(problem.graph, weights, count))

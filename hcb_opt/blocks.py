@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from math import isqrt
+from typing import Protocol
 
 from hcb_opt.graph import Graph, Phase
+
+THRESHOLD_RATIO = 2 ** (1 / 8)
+
+
+class Blocks(Protocol):
+    """What a reversal must know of blocks of the forward; `Chain` cuts the fixed order into them."""
+
+    @property
+    def graph(self) -> Graph:
+        """The training step."""
+        ...
+
+    @property
+    def turn(self) -> int:
+        """Number of forward ops: the position at which the backward begins."""
+        ...
+
+    @property
+    def block_count(self) -> int:
+        """Number of blocks, at least 1."""
+        ...
+
+    @property
+    def block_of(self) -> tuple[int, ...]:
+        """For each forward op, the block that holds it."""
+        ...
+
+    @property
+    def cuts(self) -> tuple[tuple[int, ...], ...]:
+        """For each block, values of earlier ones from which it may be run again if they are kept."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -143,3 +176,55 @@ def balanced_chain(graph: Graph, weights: Sequence[int], count: int) -> Chain:
         if best is not None:
             boundaries.append(best[2])
     return Chain(graph, (*boundaries, turn))
+
+
+def threshold_boundaries(
+    graph: Graph, turn: int, allowed: Sequence[int], kept_bytes: Sequence[int]
+) -> Iterator[tuple[int, ...]]:
+    """Segments that end at the first allowed boundary after they have written more than b bytes, for many b.
+
+    The threshold b runs over a geometric grid from all bytes of the forward (one
+    segment) down to the largest op's, and over the estimate sqrt(x y) that each
+    of these gives, from the bytes x kept at its boundaries and y of its largest
+    segment (Chen et al. 2016, algorithm 3).
+
+    Parameters
+    ----------
+    graph : Graph
+    turn : int
+        Number of forward ops.
+    allowed : sequence of int
+        Inner boundaries at which a segment may end, ascending.
+    kept_bytes : sequence of int
+        What is kept at each boundary, if one ends there.
+
+    Yields
+    ------
+    tuple of int
+        Boundaries, as in `Chain`; none twice.
+    """
+    written = [sum(graph.sizes[value] for value in op.outputs) for op in graph.ops[:turn]]
+    reached = [0, *accumulate(written)]
+    tried: set[tuple[int, ...]] = set()
+    threshold = float(max(1, reached[-1]))
+    while threshold >= max(1, *written):
+        boundaries = _ended_past(reached, allowed, threshold)
+        kept = sum(kept_bytes[boundary] for boundary in boundaries[1:-1])
+        largest = max(reached[end] - reached[start] for start, end in pairwise(boundaries))
+        for each in (boundaries, _ended_past(reached, allowed, isqrt(kept * largest))):
+            if each not in tried:
+                tried.add(each)
+                yield each
+        threshold /= THRESHOLD_RATIO
+
+
+def _ended_past(reached: Sequence[int], allowed: Sequence[int], threshold: float) -> tuple[int, ...]:
+    """Boundaries of segments that end at the first allowed one past the threshold."""
+    boundaries = [0]
+    turn = len(reached) - 1
+    while True:
+        past = bisect_left(reached, True, key=lambda total: total - reached[boundaries[-1]] > threshold)
+        following = bisect_left(allowed, past)
+        if following == len(allowed):
+            return (*boundaries, turn)
+        boundaries.append(allowed[following])

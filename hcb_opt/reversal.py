@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from statistics import median_low
 
-from hcb_opt.blocks import Chain
+from hcb_opt.binomial import best_split, repetitions_needed
+from hcb_opt.blocks import Blocks
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.realise import missing_ancestors
 from hcb_opt.replay import replay
 from hcb_opt.schedule import schedule_from_computes
+
+MOST_REPETITIONS = 6
 
 Placement = Callable[[int, int, int], int | None]
 """Where to keep the next frontier cut: ``(first, end, kept) -> boundary or None``.
@@ -33,7 +36,34 @@ def spread_counts(most: int) -> list[int]:
     return [count for count in counts if count < most] + [most]
 
 
-def reversal_computes(chain: Chain, place: Placement) -> list[int]:
+def binomial_placement(snapshots: int) -> Placement:
+    """Keep cuts where Revolve takes its snapshots.
+
+    Parameters
+    ----------
+    snapshots : int
+        Cuts kept at once, the empty one before the first op included.
+    """
+
+    def place(first: int, end: int, kept: int) -> int | None:
+        # The cut at `first` is one of those that this stretch may hold.
+        free = snapshots - kept + 1
+        return first + best_split(end - first, free) if end - first > 1 and free > 1 else None
+
+    return place
+
+
+def binomial_reversals(chain: Blocks) -> Iterator[list[int]]:
+    """The computes of Revolve's plans of these blocks, for many numbers of snapshots, most first.
+
+    Those that would repeat a step more than `MOST_REPETITIONS` times are left out.
+    """
+    for snapshots in reversed(spread_counts(chain.block_count)):
+        if repetitions_needed(chain.block_count, snapshots) <= MOST_REPETITIONS:
+            yield reversal_computes(chain, binomial_placement(snapshots))
+
+
+def reversal_computes(chain: Blocks, place: Placement) -> list[int]:
     """The computes of a training step that keeps only some frontier cuts of the forward.
 
     The forward runs once, leaving behind the cuts that ``place`` chooses, its
@@ -47,7 +77,8 @@ def reversal_computes(chain: Chain, place: Placement) -> list[int]:
 
     Parameters
     ----------
-    chain : Chain
+    chain : Blocks
+        Such as a `hcb_opt.blocks.Chain`.
     place : Placement
 
     Returns
@@ -59,11 +90,14 @@ def reversal_computes(chain: Chain, place: Placement) -> list[int]:
 
 
 class _Reversal:
-    def __init__(self, chain: Chain, place: Placement) -> None:
+    def __init__(self, chain: Blocks, place: Placement) -> None:
         self.chain, self.graph, self.place = chain, chain.graph, place
         self.available = [False] * len(chain.graph.values)
         self.kept = [0]
         self.order: list[int] = []
+        self.ops_of: list[list[int]] = [[] for _ in range(chain.block_count)]
+        for op, block in enumerate(chain.block_of):
+            self.ops_of[block].append(op)
         self.backward_reads = [readers[bisect_left(readers, chain.turn) :] for readers in chain.graph.consumers]
 
     def run(self) -> list[int]:
@@ -80,20 +114,15 @@ class _Reversal:
         return self.order
 
     def _forward(self) -> None:
+        """Run every op once; kept cuts, the last cut and the last block stay."""
         self._keep_cuts(self.chain.block_count, advance=False)
-        boundaries, cuts = self.chain.boundaries, self.chain.cuts
-        kept, kept_values = frozenset(self.kept), set[int]()
-        for block in range(self.chain.block_count):
-            if block:
-                if block in kept:
-                    kept_values.update(cuts[block])
-                lasting = kept_values.union(cuts[block])
-                for position in range(boundaries[block - 1], boundaries[block]):
-                    self._forget(self.graph.ops[position].outputs, lasting)
-                # A cut that was not kept lasts only until the next boundary.
-                self._forget(cuts[block - 1], lasting)
-            for position in range(boundaries[block], boundaries[block + 1]):
-                self._compute(position)
+        for position in range(self.chain.turn):
+            self._compute(position)
+        last = self.chain.block_count - 1
+        lasting = {value for block in (*self.kept, last) for value in self.chain.cuts[block]}
+        for ops in self.ops_of[:last]:
+            for op in ops:
+                self._forget(self.graph.ops[op].outputs, lasting)
 
     def _levels(self) -> list[int]:
         """For each position from the turn on, the block the backward is busy with.
@@ -122,10 +151,9 @@ class _Reversal:
         # What crosses the last kept cut stays with it; values of the block itself are wanted right now.
         self._forget((value for value in forgotten if self.kept[-1] <= self._block(value) < block), set())
         self._keep_cuts(block + 1, advance=True)
-        ops = range(self.chain.boundaries[block], self.chain.boundaries[block + 1])
         self._recompute(
             value
-            for op in ops
+            for op in self.ops_of[block]
             for value in self.graph.ops[op].outputs
             if self.backward_reads[value] and self.backward_reads[value][-1] >= position
         )

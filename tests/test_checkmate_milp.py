@@ -10,7 +10,6 @@ import pytest
 from strategies import random_budget, random_graph
 
 from hcb_opt.build import OpSpec, build_graph
-from hcb_opt.formulations._checkmate_model import StageModel
 from hcb_opt.formulations.checkmate_milp import _cbc_lower_bound
 from hcb_opt.generators import chain, random_layered, random_training, u_shape
 from hcb_opt.graph import Graph
@@ -18,6 +17,7 @@ from hcb_opt.replay import IllegalSchedule, replay
 from hcb_opt.result import Status
 from hcb_opt.schedule import schedule_from_computes
 from hcb_opt.solve import solve_schedule
+from hcb_opt.stage_model import StageModel
 
 METHODS = ("checkmate_milp", "checkmate_milp_cbc")
 

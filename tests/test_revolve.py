@@ -7,12 +7,11 @@ from functools import cache
 import pytest
 
 from hcb_opt import OpSpec, Phase, build_graph, replay, schedule_from_computes
-from hcb_opt.baselines.revolve import binomial_placement
 from hcb_opt.binomial import best_split, extra_forward_steps, longest_chain
 from hcb_opt.blocks import Chain
 from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph
-from hcb_opt.reversal import reversal_computes
+from hcb_opt.reversal import binomial_placement, reversal_computes
 
 MOST_STEPS, MOST_SNAPSHOTS = 60, 12
 

@@ -1,0 +1,1 @@
+"""Reversing chains of equal steps with several levels of storage, such as memory and disk."""
