@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hcb_opt.cli import capturing, certifying, experimenting, listing, minimising, solving, tracing
+from hcb_opt.cli import capturing, certifying, experimenting, listing, minimising, placing, solving, tracing, validating
 from hcb_opt.cli.parsing import BAD_INPUT, INTERRUPTED, Parser
 from hcb_opt.errors import HcbOptError
 from hcb_opt.version import __version__
@@ -68,6 +68,6 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"hcb-opt {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (capturing, solving, certifying, minimising, tracing, experimenting, listing):
+    for group in (capturing, solving, certifying, minimising, tracing, placing, validating, experimenting, listing):
         group.add_commands(commands)
     return parser

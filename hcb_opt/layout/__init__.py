@@ -1,0 +1,167 @@
+"""Addresses for a schedule: the planner's peak is a sum of bytes, a device needs one arena.
+
+Dynamic storage allocation. `layout` places the buffers of a schedule, `place` any
+buffers; `hcb_opt.layout.validator` checks what either returns, sharing no code with
+them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hcb_opt.errors import InvalidInput
+from hcb_opt.graph import Graph
+from hcb_opt.layout.address_map import DEFAULT_ALIGNMENT_BYTES, Layout
+from hcb_opt.layout.exact import MOST_BUFFERS, smallest_arena
+from hcb_opt.layout.instances import Buffer, value_instances
+from hcb_opt.layout.packing import Whole, pack
+from hcb_opt.layout.search import find_offsets
+from hcb_opt.replay import replay
+from hcb_opt.schedule import Schedule
+
+__all__ = ["Buffer", "Layout", "layout", "place"]
+
+_HEURISTIC_SHARE = 0.3
+"""Of the time limit, where the exact model follows."""
+
+
+def layout(
+    graph: Graph,
+    schedule: Schedule,
+    *,
+    capacity_bytes: int | None = None,
+    alignment_bytes: int = DEFAULT_ALIGNMENT_BYTES,
+    time_limit: float = 10.0,
+    seed: int = 0,
+    exact: bool = False,
+    workers: int = 1,
+) -> Layout:
+    """Give every value instance and workspace of a schedule its address in one arena.
+
+    What is never dropped (``graph.persistent_bytes``) lies in an arena of its own,
+    of which the layout gives the size. No op writes in place of its input: graphs
+    do not say which op could.
+
+    Parameters
+    ----------
+    graph : Graph
+    schedule : Schedule
+    capacity_bytes : int, optional
+        An arena of this size is small enough; without it, the smallest is looked for.
+    alignment_bytes : int
+        Every offset is a multiple of it.
+    time_limit : float
+        Seconds; most layouts need a fraction of one.
+    seed : int
+        Of random choices; the same answer for the same seed, unless time runs out.
+    exact : bool
+        Go on with CP-SAT, in a process of its own, where heuristics leave a gap and
+        there are at most `hcb_opt.layout.exact.MOST_BUFFERS` buffers. Without it no
+        solver needs to be installed.
+    workers : int
+        Threads of CP-SAT.
+
+    Returns
+    -------
+    Layout
+
+    Raises
+    ------
+    IllegalSchedule
+        If replay finds the schedule illegal.
+    InvalidInput
+        If a number is out of range.
+    """
+    replay(graph, schedule)
+    placed = place(
+        value_instances(graph, schedule),
+        capacity_bytes=capacity_bytes,
+        alignment_bytes=alignment_bytes,
+        time_limit=time_limit,
+        seed=seed,
+        exact=exact,
+        workers=workers,
+    )
+    return replace(placed, persistent_bytes=_rounded_up(graph.persistent_bytes, alignment_bytes))
+
+
+def place(
+    buffers: Sequence[Buffer],
+    *,
+    capacity_bytes: int | None = None,
+    alignment_bytes: int = 1,
+    time_limit: float = 10.0,
+    seed: int = 0,
+    exact: bool = False,
+    workers: int = 1,
+) -> Layout:
+    """Give every buffer its address in one arena, as small as can be found.
+
+    Parameters
+    ----------
+    buffers : sequence of Buffer
+    capacity_bytes, alignment_bytes, time_limit, seed, exact, workers
+        As in `layout`.
+
+    Returns
+    -------
+    Layout
+        The best found, also where it exceeds the capacity.
+
+    Raises
+    ------
+    InvalidInput
+        If a number is out of range.
+    """
+    began = time.perf_counter()
+    _require_positive("alignment", alignment_bytes)
+    _require_positive("time limit", time_limit)
+    _require_positive("workers", workers)
+    if capacity_bytes is not None:
+        _require_positive("capacity", capacity_bytes)
+    packing, chosen = pack(buffers, alignment_bytes)
+    target = max(packing.lower_bound, (capacity_bytes or 0) // alignment_bytes)
+    exact = exact and packing.count <= MOST_BUFFERS
+    offsets, found_by, lower_bound = np.zeros(0, dtype=np.int64), "nothing to place", 0
+    if packing.count:
+        limit = time_limit * (_HEURISTIC_SHARE if exact else 1.0)
+        offsets, found_by = find_offsets(packing, target, seed, began + limit)
+        lower_bound = packing.lower_bound
+    if exact and packing.arena(offsets) > target:
+        left = began + time_limit - time.perf_counter()
+        answer = smallest_arena(packing, lower_bound, target, packing.arena(offsets) - 1, left, seed, workers)
+        lower_bound = answer.lower_bound
+        if answer.offsets is not None:
+            offsets, found_by = answer.offsets, "CP-SAT"
+    return Layout(
+        buffers=tuple(buffers),
+        offsets=_all_offsets(len(buffers), chosen, offsets, alignment_bytes),
+        alignment_bytes=alignment_bytes,
+        arena_bytes=packing.arena(offsets) * alignment_bytes,
+        live_peak_bytes=packing.lower_bound * alignment_bytes,
+        lower_bound_bytes=lower_bound * alignment_bytes,
+        persistent_bytes=0,
+        found_by=found_by,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _all_offsets(count: int, chosen: Whole, offsets: Whole, alignment_bytes: int) -> tuple[int, ...]:
+    """In bytes; empty buffers lie at 0."""
+    found = [0] * count
+    for index, offset in zip(chosen.tolist(), offsets.tolist(), strict=True):
+        found[index] = offset * alignment_bytes
+    return tuple(found)
+
+
+def _rounded_up(size_bytes: int, alignment_bytes: int) -> int:
+    return -(-size_bytes // alignment_bytes) * alignment_bytes
+
+
+def _require_positive(what: str, number: float) -> None:
+    if not number > 0:
+        raise InvalidInput(f"{what} {number}", "not above zero", "give a positive number")
