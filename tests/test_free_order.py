@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import graphs, random_budget, random_graph
 from walks import random_walk
 
+from hcb_opt.baselines.free_order.annealing import Annealing, Cooling
 from hcb_opt.baselines.free_order.merge import Merge
 from hcb_opt.baselines.free_order.reinsertion import Reinsertion
 from hcb_opt.baselines.free_order.runs import END, RunSequence
@@ -201,6 +202,38 @@ def test_moves_change_the_excess_by_what_they_say(seed: int) -> None:
             merge.apply()
         check_sequence(sequence)
         assert excess(sequence, budget) - before == change
+
+
+def test_runs_are_passed_over_only_where_no_place_exceeds_the_budget() -> None:
+    passed_over = 0
+    for seed in range(150):
+        graph = random_graph(seed, 9)
+        order, budget = list(range(len(graph.ops))), random_budget(graph, seed)
+        sequence = RunSequence(graph, order)
+        for op, run in enumerate(sequence.order):
+            if len(Reinsertion(sequence, run, budget).excess_bytes) > 1:
+                continue
+            rest = [each for each in order if each != op]
+            first = max((graph.values[value].producer for value in graph.ops[op].inputs), default=-1) + 1
+            last = min((each for value in graph.ops[op].outputs for each in graph.consumers[value]), default=len(order))
+            for place in range(first, last):
+                other = RunSequence(graph, [*rest[:place], op, *rest[place:]])
+                assert excess(other, budget) == excess(sequence, budget), seed
+                passed_over += place != op
+    assert passed_over > 30
+
+
+@given(SEEDS)
+@settings(max_examples=15, deadline=None)
+def test_annealing_keeps_count_of_the_excess(seed: int) -> None:
+    graph = random_training(4, seed)
+    sequence = RunSequence(graph, range(len(graph.ops)))
+    budget = int(0.6 * graph.store_all_peak_bytes)
+    annealing = Annealing(sequence, budget, np.random.default_rng(seed), lambda: False)
+    annealing.run(Cooling((0.5, 0.01), (0.1, 1.0)), 300, seconds=60)
+    check_sequence(sequence)
+    assert annealing.excess_bytes == excess(sequence, budget)
+    assert sorted(annealing.repeated) == sorted(op for op, runs in enumerate(sequence.runs_of) for _ in runs[1:])
 
 
 def test_a_schedule_without_recomputes_is_proven() -> None:

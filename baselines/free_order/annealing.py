@@ -14,8 +14,9 @@ from hcb_opt.baselines.free_order.reinsertion import Reinsertion
 from hcb_opt.baselines.free_order.runs import RunSequence
 from hcb_opt.baselines.free_order.split import Split
 
-_REINSERTIONS = 0.5
-_SPLITS = 0.35
+_REINSERTIONS, _SPLITS, _CHAINS = 0.5, 0.2, 0.15
+"""Shares of the moves; the rest are merges."""
+_LONGEST_CHAIN = 12
 _BATCH = 64
 
 
@@ -57,6 +58,10 @@ class Annealing:
     ----------
     best : list of int or None
         The cheapest sequence of ops within budget that was met.
+    excess_bytes : int
+        By how much the sequence exceeds the budget, summed over steps.
+    repeated : list of int
+        Ops, each as often as it is run again.
     """
 
     def __init__(
@@ -71,9 +76,8 @@ class Annealing:
         self._costs = [op.cost for op in sequence.graph.ops]
         self._mean_cost = max(1.0, sum(self._costs) / len(self._costs))
         self._mean_bytes = max(1.0, sum(sequence.graph.sizes) / max(1, len(sequence.graph.sizes)))
-        # As often as the op is run again.
-        self._repeated = [op for op, runs in enumerate(sequence.runs_of) for _ in runs[1:]]
-        self._excess_bytes = int(np.maximum(sequence.during_bytes - budget_bytes, 0).sum())
+        self.repeated = [op for op, runs in enumerate(sequence.runs_of) for _ in runs[1:]]
+        self.excess_bytes = int(np.maximum(sequence.during_bytes - budget_bytes, 0).sum())
         self._temperature = self._price = 1.0
 
     def run(self, cooling: Cooling, moves: int, seconds: float) -> None:
@@ -96,9 +100,11 @@ class Annealing:
                     self._reinsert(pick)
                 elif kind < _REINSERTIONS + _SPLITS:
                     self._split(pick)
-                elif self._repeated:
+                elif kind < _REINSERTIONS + _SPLITS + _CHAINS:
+                    self._split_chain(pick)
+                elif self.repeated:
                     self._merge(pick)
-                if not self._excess_bytes and self.sequence.cost < self._best_cost:
+                if not self.excess_bytes and self.sequence.cost < self._best_cost:
                     self.best, self._best_cost = self.sequence.computes, self.sequence.cost
                     if self._best_cost == self.sequence.graph.base_cost:
                         return
@@ -113,40 +119,76 @@ class Annealing:
         scores = self._rng.gumbel(size=len(places)) - places * (self._price / self._temperature)
         place = int(scores.argmax())
         if place != move.here:
-            self._excess_bytes += int(places[place] - places[move.here])
+            self.excess_bytes += int(places[place] - places[move.here])
             move.apply(place)
 
-    def _split(self, pick: float) -> None:
+    def _drawn_split(self, pick: float) -> Split | None:
+        """A split that may relieve a step over budget, with some place for it; None if there is none."""
         sequence = self.sequence
         run = sequence.order[int(pick * len(sequence.order))]
         readers = [each for copy in sequence.readers[run] for each in copy]
-        if not self._excess_bytes or not readers:
-            return
+        if not self.excess_bytes or not readers:
+            return None
         reader = readers[int(self._rng.integers(len(readers)))]
         between = sequence.during_bytes[sequence.step_of[run] : sequence.step_of[reader]]
         if int(between.max()) <= self.budget_bytes:
-            return
+            return None
         move = Split(sequence, run, reader, self.budget_bytes)
-        places = move.added_bytes
-        if not len(places):
+        return move if len(move.added_bytes) else None
+
+    def _split(self, pick: float) -> None:
+        move = self._drawn_split(pick)
+        if move is None:
             return
-        worse = places * self._price + self._costs[sequence.op_of[run]]
+        places = move.added_bytes
+        worse = places * self._price + self._costs[move.op]
         scores = self._rng.gumbel(size=len(places)) - worse / self._temperature
         place = int(scores.argmax())
         if scores[place] > self._rng.gumbel():
-            self._excess_bytes += int(places[place])
-            move.apply(place)
-            self._repeated.append(sequence.op_of[run])
+            self._apply(move, place)
+            self.repeated.append(move.op)
+
+    def _split_chain(self, pick: float) -> None:
+        """Compute an op once more, and of what it reads whatever is dearer to hold; all or nothing."""
+        move = self._drawn_split(pick)
+        if move is None:
+            return
+        sequence, excess_bytes = self.sequence, self.excess_bytes
+        scores = self._rng.gumbel(size=len(move.added_bytes)) - move.added_bytes * (self._price / self._temperature)
+        runs = [self._apply(move, int(scores.argmax()))]
+        for run in runs:
+            for producer in dict.fromkeys(sequence.reads[run]):
+                if len(runs) == _LONGEST_CHAIN:
+                    break
+                needed = Split(sequence, producer, run, self.budget_bytes)
+                if not len(needed.added_bytes):
+                    continue
+                place = int(needed.added_bytes.argmin())
+                if int(needed.added_bytes[place]) * self._price + self._costs[needed.op] < 0:
+                    runs.append(self._apply(needed, place))
+        ops = [sequence.op_of[run] for run in runs]
+        worse = (self.excess_bytes - excess_bytes) * self._price + sum(self._costs[op] for op in ops)
+        if worse <= 0 or self._rng.random() < math.exp(-worse / self._temperature):
+            self.repeated += ops
+            return
+        for run in reversed(runs):
+            undone = Merge(sequence, run, self.budget_bytes)
+            self.excess_bytes += undone.added_bytes
+            undone.apply()
+
+    def _apply(self, move: Split, place: int) -> int:
+        self.excess_bytes += int(move.added_bytes[place])
+        return move.apply(place)
 
     def _merge(self, pick: float) -> None:
         sequence = self.sequence
-        index = int(pick * len(self._repeated))
-        op = self._repeated[index]
+        index = int(pick * len(self.repeated))
+        op = self.repeated[index]
         runs = sorted(sequence.runs_of[op], key=sequence.step_of.__getitem__)
         move = Merge(sequence, runs[int(self._rng.integers(1, len(runs)))], self.budget_bytes)
         worse = move.added_bytes * self._price - self._costs[op]
         if worse <= 0 or self._rng.random() < math.exp(-worse / self._temperature):
-            self._excess_bytes += move.added_bytes
+            self.excess_bytes += move.added_bytes
             move.apply()
-            self._repeated[index] = self._repeated[-1]
-            self._repeated.pop()
+            self.repeated[index] = self.repeated[-1]
+            self.repeated.pop()

@@ -30,7 +30,8 @@ class Reinsertion:
     excess_bytes : ndarray of int64
         By place: summed over the steps of the window.
     here : int
-        The place where it is now; there is no other if this is the only one.
+        The place where it is now. It counts as the only one, as place 0, if
+        there is no other, or if no place in the window can exceed the budget.
     """
 
     def __init__(self, sequence: RunSequence, run: int, budget_bytes: int) -> None:
@@ -44,7 +45,8 @@ class Reinsertion:
         self.here = here = at - first
         width = last - first
         self.excess_bytes = np.zeros(1, dtype=np.int64)
-        if not width:
+        if not width or self._without_effect(op, budget_bytes):
+            self.here = 0
             return
         # By step of the others: bytes held more if the run comes later than if it came before.
         later = np.zeros(width + 1, dtype=np.int64)
@@ -72,6 +74,11 @@ class Reinsertion:
         total[1:] += np.cumsum(np.maximum(self._before - budget_bytes, 0))
         total[:-1] += np.cumsum(np.maximum(self._behind - budget_bytes, 0)[::-1])[::-1]
         self.excess_bytes = total
+
+    def _without_effect(self, op: int, budget_bytes: int) -> bool:
+        """Whether every place in the window leaves so much room that none can exceed the budget."""
+        highest = int(self._sequence.during_bytes[self._first : self._last + 1].max())
+        return highest + self._sequence.most_added_bytes[op] <= budget_bytes
 
     def apply(self, place: int) -> None:
         """Move the run to this place."""

@@ -39,6 +39,8 @@ class RunSequence:
         By op.
     during_bytes, after_bytes : ndarray of int64, one per step
         Resident bytes while a step runs, workspace included, and after it.
+    most_added_bytes : list of int
+        By op: what a run of it can at most add to a step by coming earlier or later.
     """
 
     def __init__(self, graph: Graph, computes: Sequence[int]) -> None:
@@ -51,6 +53,10 @@ class RunSequence:
         self.output_sizes = [[graph.sizes[value] for value in op.outputs] for op in graph.ops]
         self.run_bytes = [
             op.workspace_bytes + sum(sizes) for op, sizes in zip(graph.ops, self.output_sizes, strict=True)
+        ]
+        self.most_added_bytes = [
+            max(own, sum(size for _, _, size in inputs))
+            for own, inputs in zip(self.run_bytes, self.inputs, strict=True)
         ]
         self.order: list[int] = []
         self.op_of = [-1]

@@ -24,13 +24,15 @@ class Split:
 
     Attributes
     ----------
+    op : int
     added_bytes : ndarray of int64
         By place: change of the excess, summed over all steps. Empty if there
         is no place.
     """
 
     def __init__(self, sequence: RunSequence, run: int, reader: int, budget_bytes: int) -> None:
-        step_of, op = sequence.step_of, sequence.op_of[run]
+        self.op = op = sequence.op_of[run]
+        step_of = sequence.step_of
         self._sequence, self._run = sequence, run
         self._until = until = step_of[reader]
         changes: list[tuple[int, int]] = []
@@ -72,19 +74,19 @@ class Split:
         total[1:] += np.cumsum(change)
         self.added_bytes = total[first - begin :]
 
-    def apply(self, place: int) -> None:
-        """Insert the second run at this place."""
+    def apply(self, place: int) -> int:
+        """Insert the second run, which is returned, at this place."""
         sequence, begin = self._sequence, self._begin
         to = self._first + place
         count = to - begin
-        op = sequence.op_of[self._run]
         after_before = int(sequence.after_bytes[to - 1]) if to else 0
         sequence.during_bytes[begin:to] = self._during[:count]
         sequence.after_bytes[begin - 1 : to] += self._held[: count + 1]
-        again = sequence.new_run(op, self.reads)
+        again = sequence.new_run(self.op, self.reads)
         step_of = sequence.step_of
         for slot, readers in enumerate(sequence.readers[self._run]):
             moved = [each for each in readers if step_of[each] >= self._until]
             if moved:
                 sequence.hand_over(slot, moved, self._run, again)
         sequence.insert(again, to, int(self._running[count]), after_before)
+        return again
