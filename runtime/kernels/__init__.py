@@ -1,0 +1,1 @@
+"""One family of Triton kernels per file, each beside its plain-torch reference."""
