@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.errors import CaptureError, HcbOptError, InvalidInput
 from hcb_opt.graph import Graph, Op, Phase, Value
 from hcb_opt.io import load_graph, load_schedule, save_graph, save_schedule
+from hcb_opt.layout import Layout, layout
 from hcb_opt.minimum import MinimumBudget, minimum_budget
 from hcb_opt.pareto import pareto
 from hcb_opt.pareto_front import ParetoFront, ParetoPoint
@@ -29,6 +31,7 @@ __all__ = [
     "HcbOptError",
     "IllegalSchedule",
     "InvalidInput",
+    "Layout",
     "MinimumBudget",
     "Op",
     "OpSpec",
@@ -43,9 +46,11 @@ __all__ = [
     "__version__",
     "build_graph",
     "capture",
+    "layout",
     "load_graph",
     "load_schedule",
     "minimum_budget",
+    "optimize",
     "pareto",
     "replay",
     "save_graph",
@@ -56,9 +61,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # torch is imported only by those who capture: solving must work without it.
+    # torch is imported only by those who capture or execute: solving must work without it.
     if name == "capture":
         from hcb_opt.capture import capture
 
         return capture
+    if name == "optimize":
+        return importlib.import_module("hcb_opt.runtime.optimize").optimize
     raise AttributeError(f"module 'hcb_opt' has no attribute {name!r}")

@@ -16,6 +16,8 @@ from hcb_opt.graph import Graph
 if TYPE_CHECKING:
     import torch
 
+    from hcb_opt.capture.step import CapturedStep
+
 FlagValue = int | float
 Step = tuple["torch.nn.Module", "Callable[[Any, Any], torch.Tensor]", Any]
 
@@ -82,13 +84,30 @@ class Model:
         InvalidInput
             If a flag is unknown, not a number of its type, or out of range.
         """
-        from hcb_opt.capture import capture
+        return self.capture_step(cost=cost, **flags).graph
+
+    def capture_step(self, *, cost: str = "roofline:h200", **flags: FlagValue) -> CapturedStep:
+        """As `capture`, with the traced module that an executor needs beside the graph."""
+        from hcb_opt.capture import capture_step
         from hcb_opt.capture.torch_shim import fake_tensors
 
-        chosen = {name: self._checked(name, value) for name, value in flags.items()}
         with fake_tensors():
-            model, loss_fn, batch = self.build(**chosen)
-        return capture(model, loss_fn, batch, cost=cost, name=self.name)
+            model, loss_fn, batch = self.make(**flags)
+        return capture_step(model, loss_fn, batch, cost=cost, name=self.name)
+
+    def make(self, **flags: FlagValue) -> Step:
+        """The model, its loss function and a random batch, on real tensors.
+
+        Parameters
+        ----------
+        **flags : int or float
+
+        Raises
+        ------
+        InvalidInput
+            As `capture`.
+        """
+        return self.build(**{name: self._checked(name, value) for name, value in flags.items()})
 
     def _checked(self, name: str, value: FlagValue) -> FlagValue:
         where = f"{self.name} flag '{name}'"

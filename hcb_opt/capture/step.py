@@ -172,6 +172,8 @@ def _checked_loss(loss: Any) -> torch.Tensor:
 def _check_constants(module: torch.fx.GraphModule) -> None:
     for node in module.graph.find_nodes(op="get_attr"):
         constant = getattr(module, str(node.target))
+        if isinstance(constant, torch.Generator):
+            raise CaptureError("an op is given a Generator of its own; let it draw from torch's default generator")
         if isinstance(constant, torch.nn.Parameter) and constant.requires_grad:
             raise CaptureError(
                 f"the step reads a trainable parameter of shape {tuple(constant.shape)} that is not the model's; "

@@ -1,10 +1,10 @@
 """What torch's own partitioners would save of a captured step, as schedules.
 
 Functorch splits a joint graph in two: a forward, which returns values it saves,
-and a backward, which recomputes what else it reads. `min_cut` is the default of
-``torch.compile``; with an activation memory budget below 1, a knapsack decides
-which further values are not saved. The interfaces are private: those of torch
-2.11 to 2.13.
+and a backward, which recomputes what else it reads. Its ``default_partition``
+saves all that the backward reads. ``torch.compile`` takes the minimum cut; with
+an activation memory budget below 1, a knapsack decides which further values are
+not saved. The interfaces are private: those of torch 2.11 to 2.13.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.fx
 from torch._functorch import config
-from torch._functorch.partitioners import min_cut_rematerialization_partition
+from torch._functorch.partitioners import default_partition, min_cut_rematerialization_partition
 
 from hcb_opt.blocks import turn_position
 from hcb_opt.capture.step import CapturedStep
@@ -29,7 +29,7 @@ from hcb_opt.schedule import Schedule, schedule_from_computes
 KNAPSACKS = ("dp", "greedy", "ilp")
 
 
-def partition_schedule(step: CapturedStep, budget: float = 1.0, knapsack: str = "dp") -> Schedule:
+def partition_schedule(step: CapturedStep, budget: float | None = 1.0, knapsack: str = "dp") -> Schedule:
     """The schedule of torch's choice of what to save.
 
     The forward runs once in the stored order; at its end all that is not saved
@@ -38,9 +38,10 @@ def partition_schedule(step: CapturedStep, budget: float = 1.0, knapsack: str = 
     Parameters
     ----------
     step : CapturedStep
-    budget : float
+    budget : float or None
         ``activation_memory_budget``: a share of what the forward would save. At 1
-        the minimum cut alone decides. It does not bound the peak.
+        the minimum cut alone decides. It does not bound the peak. None for
+        ``default_partition``.
     knapsack : str
         One of `KNAPSACKS`.
 
@@ -63,9 +64,9 @@ def partition_schedule(step: CapturedStep, budget: float = 1.0, knapsack: str = 
     return schedule_from_computes(graph, recompute_on_demand(graph, {turn - 1: lost}))
 
 
-def saved_values(step: CapturedStep, budget: float = 1.0, knapsack: str = "dp") -> frozenset[int]:
+def saved_values(step: CapturedStep, budget: float | None = 1.0, knapsack: str = "dp") -> frozenset[int]:
     """Positions of the values that torch's partitioner saves; see `partition_schedule`."""
-    if not 0 <= budget <= 1:
+    if budget is not None and not 0 <= budget <= 1:
         raise InvalidInput(f"budget {budget!r}", "not a share", "give a number from 0 to 1")
     if knapsack not in KNAPSACKS:
         raise InvalidInput(f"knapsack {knapsack!r}", "unknown", did_you_mean(knapsack, KNAPSACKS))
@@ -84,14 +85,16 @@ def saved_values(step: CapturedStep, budget: float = 1.0, knapsack: str = "dp") 
 
 
 def _partition(
-    module: torch.fx.GraphModule, forward_outputs: int, budget: float, knapsack: str
+    module: torch.fx.GraphModule, forward_outputs: int, budget: float | None, knapsack: str
 ) -> tuple[torch.fx.GraphModule, torch.fx.GraphModule]:
     """Torch's forward and backward; equal ops stay apart, as in the captured graph."""
+    parts: tuple[torch.fx.GraphModule, torch.fx.GraphModule]
+    if budget is None:
+        parts = default_partition(module, None, num_fwd_outputs=forward_outputs)
+        return parts
     options = {"activation_memory_budget": budget, "activation_memory_budget_solver": knapsack, "cse": False}
     with config.patch(options):
-        parts: tuple[torch.fx.GraphModule, torch.fx.GraphModule] = min_cut_rematerialization_partition(
-            module, None, num_fwd_outputs=forward_outputs
-        )
+        parts = min_cut_rematerialization_partition(module, None, num_fwd_outputs=forward_outputs)
     return parts
 
 
@@ -106,12 +109,14 @@ def _joint(step: CapturedStep) -> tuple[torch.fx.GraphModule, int]:
     first_backward = next(node for node, phase in phases.items() if phase is Phase.BACKWARD)
     graph = torch.fx.Graph()
     copies: dict[torch.fx.Node, torch.fx.Node] = {}
+    tag = "is_forward"
     for number, node in enumerate(step.module.graph.nodes):
         if node.op == "placeholder":
             copies[node] = graph.placeholder(f"primals_{number}")
         elif node is first_backward:
             # The gradient of the loss by itself, ones of its shape.
             copies[node] = graph.placeholder("tangents_0")
+            tag = "is_backward"
         elif node.target is torch.ops.aten.detach.default:
             copies[node] = copies[node.args[0]]
             continue
@@ -119,7 +124,6 @@ def _joint(step: CapturedStep) -> tuple[torch.fx.GraphModule, int]:
             copies[node] = graph.node_copy(node, copies.__getitem__)
         else:
             continue
-        tag = "is_backward" if _is_backward(step, node, phases) else "is_forward"
         copies[node].meta = {**node.meta, "partitioner_tag": tag}
     results: Any = step.module.graph.output_node().args[0]
     computed = [each for each in results if isinstance(each, torch.fx.Node) and each.op != "placeholder"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.fx
+from torch._C._autograd import DeviceType
 from torch._dispatch.python import enable_python_dispatcher
 from torch._guards import detect_fake_mode
 from torch._subclasses import fake_tensor
@@ -20,12 +21,16 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.flop_counter import flop_registry
 
 __all__ = [
+    "autocast_state",
     "elementary_recurrence",
     "existing_fake_mode",
     "fake_tensors",
     "flop_registry",
     "has_alias_schema",
+    "has_gradient_hooks",
+    "is_fake",
     "is_seeded",
+    "profiled_memory",
     "recorded_names",
     "storage_key",
     "swapped_tensors",
@@ -155,9 +160,54 @@ def recorded_names() -> Iterator[str]:
     return (node.name for node in mode.tracer.graph.nodes)
 
 
+def profiled_memory(function: Callable[[], object], marker: str) -> list[tuple[int, str | int]]:
+    """What the CPU's allocator does while a function runs, as the profiler sees it.
+
+    Parameters
+    ----------
+    function : callable
+    marker : str
+        How the names of those of its `torch.profiler.record_function` begin that
+        are to be told.
+
+    Returns
+    -------
+    list of (int, str or int)
+        In order of time, which comes first, in ns: bytes allocated (negative:
+        freed), the name of a marker that begins, and an empty name where one ends.
+    """
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        function()
+    assert profile.profiler is not None
+    told: list[tuple[int, str | int]] = []
+    for each in profile.profiler.kineto_results.events():
+        if each.name() == "[memory]" and each.device_type() == DeviceType.CPU:
+            told.append((each.start_ns(), each.nbytes()))
+        elif each.name().startswith(marker):
+            told += [(each.start_ns(), each.name()), (each.start_ns() + each.duration_ns(), "")]
+    return sorted(told, key=lambda each: each[0])
+
+
 def storage_key(tensor: torch.Tensor) -> int:
     """Identity of the tensor's storage, while it lives."""
     return int(tensor.untyped_storage()._cdata)
+
+
+def has_gradient_hooks(parameter: torch.Tensor) -> bool:
+    """Whether autograd would call something once the parameter's gradient is there."""
+    return bool(parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None))
+
+
+def autocast_state() -> tuple[object, ...]:
+    """Whether, and to what, autocast casts here, on the CPU and on CUDA."""
+    kinds = ("cpu", "cuda")
+    return tuple((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in kinds)
+
+
+def is_fake(tensor: torch.Tensor) -> bool:
+    """Whether the tensor has a shape and no data."""
+    return isinstance(tensor, FakeTensor)
 
 
 def has_alias_schema(op: torch._ops.OpOverload) -> bool:

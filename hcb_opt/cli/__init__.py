@@ -12,7 +12,7 @@ from hcb_opt.cli.parsing import BAD_INPUT, INTERRUPTED, Parser
 from hcb_opt.errors import HcbOptError
 from hcb_opt.version import __version__
 
-OPTIONAL = {"torch": "torch", "triton": "triton"}
+OPTIONAL = {"torch": "torch", "triton": "triton", "distributed": "cluster", "submitit": "cluster"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

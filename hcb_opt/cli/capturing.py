@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hcb_opt.cli.parsing import DONE, add_command
 from hcb_opt.errors import InvalidInput, did_you_mean
 
 if TYPE_CHECKING:
-    from hcb_opt.cli.parsing import Commands
-    from hcb_opt.graph import Graph
+    from hcb_opt.capture.step import CapturedStep
+    from hcb_opt.cli.parsing import Commands, Parser
 
 
 def add_commands(commands: Commands) -> None:
@@ -34,6 +35,13 @@ def add_commands(commands: Commands) -> None:
         help="flops, bytes or roofline:DEVICE (default: roofline:h200)",
     )
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="write the graph here")
+    add_sizes(command)
+
+
+def add_sizes(command: Parser) -> None:
+    """The flags of every model of the zoo; their names go to ``flags``."""
+    from hcb_opt.models import zoo
+
     sizes = command.add_argument_group("sizes of the zoo's models")
     flags = {flag.name: flag for model in zoo().values() for flag in model.flags.values()}
     for flag in flags.values():
@@ -51,9 +59,9 @@ def _capture(arguments: argparse.Namespace) -> int:
 
     require_writable(arguments.output)
     start = time.perf_counter()
-    given = {flag: getattr(arguments, flag) for flag in arguments.flags}
-    graph = _graph(arguments.step, arguments.cost, {flag: size for flag, size in given.items() if size is not None})
-    save_graph(graph, arguments.output)
+    captured = _captured(arguments.step, arguments.cost, given_sizes(arguments))
+    graph = captured.graph
+    save_graph(graph, arguments.output, _program(captured))
     print(
         f"{graph.name}: {len(graph.ops)} ops, {len(graph.values)} values,"
         f" store-all peak {format_bytes(graph.store_all_peak_bytes)}, persistent {format_bytes(graph.persistent_bytes)}"
@@ -62,15 +70,42 @@ def _capture(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _graph(step: str, cost: str, flags: dict[str, int | float]) -> Graph:
-    from hcb_opt.capture import capture, load_user_step
+def given_sizes(arguments: argparse.Namespace) -> dict[str, int | float]:
+    """The sizes that the user chose, by flag."""
+    given = {flag: getattr(arguments, flag) for flag in arguments.flags}
+    return {flag: size for flag, size in given.items() if size is not None}
+
+
+def _program(captured: CapturedStep) -> dict[str, Any] | None:
+    """The calls behind the graph; None, with a message, where they cannot be kept."""
+    from hcb_opt.capture.program_json import program_to_json
+    from hcb_opt.capture.record import record_program
+    from hcb_opt.errors import CaptureError
+
+    try:
+        return program_to_json(record_program(captured))
+    except CaptureError as error:
+        print(f"the graph can be solved, but its schedules cannot be executed: {error}", file=sys.stderr)
+        return None
+
+
+def check_step(step: str, flags: dict[str, int | float]) -> None:
+    """Refuse what is neither a model of the zoo nor a user's function, and sizes given to the latter."""
     from hcb_opt.models import zoo
 
     if ":" in step:
         if flags:
             raise InvalidInput(f"--{next(iter(flags))}", "a size of the zoo's models only", f"set it in {step}")
-        model, loss_fn, batch = load_user_step(step)
-        return capture(model, loss_fn, batch, cost=cost)
-    if step not in zoo():
+    elif step not in zoo():
         raise InvalidInput(f"model '{step}'", "not in the zoo", did_you_mean(step, [*zoo(), "path.py:function"]))
-    return zoo()[step].capture(cost=cost, **flags)
+
+
+def _captured(step: str, cost: str, flags: dict[str, int | float]) -> CapturedStep:
+    from hcb_opt.capture import capture_step, load_user_step
+    from hcb_opt.models import zoo
+
+    check_step(step, flags)
+    if ":" in step:
+        model, loss_fn, batch = load_user_step(step)
+        return capture_step(model, loss_fn, batch, cost=cost)
+    return zoo()[step].capture_step(cost=cost, **flags)

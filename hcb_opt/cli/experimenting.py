@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,7 @@ from hcb_opt.errors import InvalidInput, did_you_mean
 
 if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
+    from hcb_opt.experiments.catalogue import Experiment
 
 RESULTS = Path("results")
 OPTIONS = ("time_limit", "workers", "seeds", "instances")
@@ -52,6 +56,11 @@ def add_commands(commands: Commands) -> None:
     reproduce.add_argument(
         "--instances", type=Path, metavar="DIR", help="instances of your own, for 'published' and 'dtr-curves'"
     )
+    reproduce.add_argument("--processes", type=int, metavar="N", help="tasks solved at a time; sweeps only")
+    reproduce.add_argument(
+        "--cluster", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786; sweeps only"
+    )
+    reproduce.add_argument("--slurm", action="store_true", help="each task as a Slurm job; sweeps only")
 
 
 def _gap(arguments: argparse.Namespace) -> int:
@@ -81,7 +90,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     found = experiments()
     if arguments.name is None:
         for experiment in found.values():
-            print(f"{experiment.name:<12} {experiment.summary}")
+            print(f"{experiment.name:<{max(map(len, found))}}  {experiment.summary}")
         return DONE
     if arguments.name not in found:
         raise InvalidInput(f"experiment '{arguments.name}'", "unknown", did_you_mean(arguments.name, found))
@@ -91,8 +100,33 @@ def _reproduce(arguments: argparse.Namespace) -> int:
         if name not in experiment.options:
             flag = f"--{name.replace('_', '-')}"
             raise InvalidInput(flag, f"no option of the experiment '{experiment.name}'", "leave it out")
-    experiment.run(arguments.output or RESULTS / arguments.name, arguments.quick, **options)
+    directory = arguments.output or RESULTS / arguments.name
+    with _executor(arguments, experiment, directory) as executor:
+        if executor is not None:
+            options["executor"] = executor
+        experiment.run(directory, arguments.quick, **options)
     return DONE
+
+
+@contextmanager
+def _executor(arguments: argparse.Namespace, experiment: Experiment, directory: Path) -> Iterator[Executor | None]:
+    """What the options of sweeps ask for; None if nothing."""
+    from hcb_opt.experiments.executors import open_executor
+
+    asked = {
+        "--processes": arguments.processes is not None,
+        "--cluster": arguments.cluster is not None,
+        "--slurm": arguments.slurm,
+    }
+    flag = next((name for name, given in asked.items() if given), None)
+    if flag is None:
+        yield None
+    elif "executor" not in experiment.options:
+        raise InvalidInput(flag, f"'{experiment.name}' is no sweep: it solves one task at a time", "leave it out")
+    else:
+        jobs = directory / "slurm" if arguments.slurm else None
+        with open_executor(arguments.cluster, jobs, arguments.processes) as executor:
+            yield executor
 
 
 def _whole_numbers(text: str) -> list[int]:
