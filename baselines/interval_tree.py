@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from hcb_opt.blocks import balanced_chain, turn_position
+from collections.abc import Iterator
+
+from hcb_opt.blocks import balanced_chain
+from hcb_opt.graph import Graph
+from hcb_opt.narrow_order import plans_in_order
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
 from hcb_opt.reversal import offer_cheapest, reversal_computes, spread_counts
@@ -13,6 +17,7 @@ from hcb_opt.reversal import offer_cheapest, reversal_computes, spread_counts
     kind="heuristic",
     graphs="any DAG",
     cites="height-compressed backpropagation; recursive halving, Griewank 1992",
+    orders=("fixed", "free"),
 )
 def interval_tree(problem: Problem, progress: Progress) -> None:
     """Reverse halves of the forward, right half first, keeping one frontier cut per tree level.
@@ -22,12 +27,15 @@ def interval_tree(problem: Problem, progress: Progress) -> None:
     reverses the left one from its own first cut: with L blocks and frontiers of
     at most w bytes it holds O(w log L) bytes of cuts beside one block and repeats
     each block O(log L) times. Several L are tried; the cheapest schedule within
-    budget counts. One block means that nothing is recomputed.
+    budget counts. One block means that nothing is recomputed. Where the order is
+    free, an order with narrower frontiers is tried as well.
     """
-    turn = turn_position(problem.graph)
-    chains = (balanced_chain(problem.graph, [1] * turn, count) for count in spread_counts(turn))
-    computes = (reversal_computes(chain, middle_placement) for chain in chains)
-    offer_cheapest(problem, progress, computes, "interval trees over the forward's blocks")
+    offer_cheapest(problem, progress, plans_in_order(problem, _plans), "interval trees over the forward's blocks")
+
+
+def _plans(graph: Graph, turn: int) -> Iterator[list[int]]:
+    for count in spread_counts(turn):
+        yield reversal_computes(balanced_chain(graph, [1] * turn, count), middle_placement)
 
 
 def middle_placement(first: int, end: int, kept: int) -> int | None:

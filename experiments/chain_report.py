@@ -53,6 +53,8 @@ class Panel:
         The same curve keeps its look from panel to panel, by its label.
     logarithmic : str
         The axes that are: "", "x", "y" or "xy".
+    x_ticks : sequence of float
+        Ticks, if not the usual ones.
     """
 
     title: str
@@ -60,6 +62,7 @@ class Panel:
     y_label: str
     curves: Sequence[Curve]
     logarithmic: str = ""
+    x_ticks: Sequence[float] = ()
 
 
 def write_report(
@@ -118,6 +121,9 @@ def _draw(axes: Axes, panel: Panel, looks: Mapping[str, Mapping[str, str]]) -> N
         axes.set_xscale("log")
     if "y" in panel.logarithmic:
         axes.set_yscale("log")
+    if panel.x_ticks:
+        axes.set_xticks(panel.x_ticks, [f"{tick:g}" for tick in panel.x_ticks])
+        axes.set_xticks([], minor=True)
     axes.set_title(panel.title)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
