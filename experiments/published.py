@@ -142,7 +142,7 @@ def run(
     KeyboardInterrupt
         If a solve was interrupted.
     """
-    files = {} if instances is None else _load_files(instances)
+    files = {} if instances is None else load_instances(instances)
     settings = {"seeds": list(seeds), "files": list(files)}
     bench = Bench(directory, NAME, time_limit=time_limit, workers=workers, settings=settings)
     written = -math.inf
@@ -217,7 +217,7 @@ def _chain_tasks(steps: int, method: str, taped_method: str) -> Iterator[Task]:
         yield Task(CHAINS, f"tape chain {steps}, {slots} slots", taped, slots + 4, taped_method, known_cost=cost)
 
 
-def _load_files(folder: Path) -> dict[str, Graph]:
+def load_instances(folder: Path) -> dict[str, Graph]:
     """The instances of a folder by name, or by file where a name comes twice."""
     if not folder.is_dir():
         raise InvalidInput(str(folder), "is no folder", "give the folder that holds the instances")

@@ -41,6 +41,11 @@ class LayerNetwork:
     layers: tuple[Layer, ...]
     batch: int
 
+    @property
+    def weight_bytes(self) -> int:
+        """Of its weights in single precision; no part of the graph's values."""
+        return BYTES_PER_ELEMENT * sum(layer.weights for layer in self.layers)
+
 
 #: The seven networks by name.
 LAYER_NETWORKS: Mapping[str, LayerNetwork] = {

@@ -36,12 +36,15 @@ class Layer:
         Height, width and channels of its output, for one example.
     multiply_adds : int
         Of its forward, for one example.
+    weights : int
+        Numbers that it learns, biases included; normalisations' few are not counted.
     """
 
     name: str
     inputs: tuple[str, ...]
     shape: Shape
     multiply_adds: int
+    weights: int = 0
 
     @property
     def elements(self) -> int:
@@ -60,10 +63,10 @@ class _Table:
     def last(self) -> Layer:
         return self.layers[-1] if self.layers else self._batch
 
-    def add(self, name: str, shape: Shape, multiply_adds: int = 0, *sources: Layer) -> Layer:
+    def add(self, name: str, shape: Shape, multiply_adds: int = 0, *sources: Layer, weights: int = 0) -> Layer:
         """Any layer; without multiply-adds one that moves or selects data."""
         inputs = tuple(each.name for each in sources or (self.last,) if each is not self._batch)
-        self.layers.append(Layer(name, inputs, shape, multiply_adds))
+        self.layers.append(Layer(name, inputs, shape, multiply_adds, weights))
         return self.last
 
     def convolution(
@@ -73,16 +76,19 @@ class _Table:
         given = source or self.last
         height, width = (each if pad else each - size + 1 for each in given.shape[:2])
         shape = (math.ceil(height / stride), math.ceil(width / stride), channels)
-        return self.add(name, shape, size * size * given.shape[2] * math.prod(shape), given)
+        filtered = size * size * given.shape[2]
+        return self.add(name, shape, filtered * math.prod(shape), given, weights=(filtered + 1) * channels)
 
     def transposed(self, name: str, channels: int, size: int, stride: int) -> Layer:
         """The image grows to (side - 1) * stride + size."""
         height, width, _ = self.last.shape
         shape = ((height - 1) * stride + size, (width - 1) * stride + size, channels)
-        return self.add(name, shape, size * size * self.last.elements * channels)
+        weights = (size * size * self.last.shape[2] + 1) * channels
+        return self.add(name, shape, size * size * self.last.elements * channels, weights=weights)
 
     def dense(self, name: str, channels: int) -> Layer:
-        return self.add(name, (1, 1, channels), self.last.elements * channels)
+        given = self.last.elements
+        return self.add(name, (1, 1, channels), given * channels, weights=(given + 1) * channels)
 
     def pointwise(self, name: str) -> Layer:
         """An activation or a normalisation."""
@@ -199,7 +205,7 @@ def mobilenet(image: int) -> tuple[Layer, ...]:
         if stride > 1:
             table.padded(f"padding{number}", 1)
         shape = (side // stride, side // stride, given)
-        table.add(f"depthwise{number}", shape, 9 * math.prod(shape))
+        table.add(f"depthwise{number}", shape, 9 * math.prod(shape), weights=10 * given)
         table.pointwise(f"depthwise{number}_norm")
         table.pointwise(f"depthwise{number}_activation")
         table.normalised(f"pointwise{number}", channels, 1)

@@ -12,8 +12,9 @@ from test_operator_log import STEP, written
 
 from hcb_opt.cli import main
 from hcb_opt.experiments import dtr_curves
-from hcb_opt.experiments.dtr_curves_report import HEURISTICS, dtr_figure, report
+from hcb_opt.experiments.dtr_curves_report import HEURISTICS, report
 from hcb_opt.experiments.dtr_simulator import LOGS, SimulatedRun, simulated_run
+from hcb_opt.experiments.overhead_curves import overhead_figure
 from hcb_opt.experiments.solve_row import SolveRow
 from hcb_opt.generators import chain
 from hcb_opt.io import load_graph, save_graph
@@ -61,7 +62,7 @@ def test_no_heuristic_beats_the_bound(folder: Path) -> None:
 
 
 def test_figure_and_tables_come_from_rows_alone(folder: Path) -> None:
-    figure = dtr_figure(rows_of(folder))
+    figure = overhead_figure(rows_of(folder), HEURISTICS)
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [panel.get_title() for panel in panels] == ["a chain (25 ops)", "a layered graph (16 ops)"]
     labels = [line.get_label() for line in panels[0].lines if not str(line.get_label()).startswith("_")]

@@ -85,3 +85,12 @@ def test_values_are_positive_and_read(name: str) -> None:
     assert min(graph.sizes) > 0
     unread = [value.name for value, readers in zip(graph.values, graph.consumers, strict=True) if not readers]
     assert unread == [f"{graph.ops[0].name}_backward"]
+
+
+def test_weights_are_those_of_the_papers() -> None:
+    """Simonyan and Zisserman 2015, table 2: 138 and 144 million; exact counts as published with the models."""
+    assert LAYER_NETWORKS["vgg16"].weight_bytes == 4 * 138_357_544
+    assert LAYER_NETWORKS["vgg19"].weight_bytes == 4 * 143_667_240
+    # Normalisations, which are not counted, learn two numbers per channel.
+    assert LAYER_NETWORKS["resnet50"].weight_bytes == pytest.approx(4 * 25_557_032, rel=0.01)
+    assert LAYER_NETWORKS["mobilenet"].weight_bytes == pytest.approx(4 * 4_231_976, rel=0.01)
