@@ -40,7 +40,8 @@ def save_published_figure(rows: Sequence[SolveRow], paths: Iterable[Path]) -> No
 def _draw(figure: Figure, rows: Sequence[SolveRow]) -> None:
     times, gaps = figure.subplots(1, 2)
     for number, method in enumerate(dict.fromkeys(row.method for row in rows)):
-        colour, marker = OTHER_LOOKS[number % len(OTHER_LOOKS)][:2] if method != LEAD_METHOD else (LEAD_LOOK["color"], "o")
+        others = OTHER_LOOKS[number % len(OTHER_LOOKS)]
+        colour, marker = others[:2] if method != LEAD_METHOD else (LEAD_LOOK["color"], "o")
         look = {"color": colour, "marker": marker, "linestyle": "", "markersize": 4, "zorder": 4 - (number > 0)}
         times.plot([], [], **look, label=method)
         for row in (each for each in rows if each.method == method):
