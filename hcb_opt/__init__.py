@@ -46,6 +46,8 @@ __all__ = [
     "__version__",
     "build_graph",
     "capture",
+    "compile_options",
+    "eager_compile_backend",
     "layout",
     "load_graph",
     "load_schedule",
@@ -66,6 +68,8 @@ def __getattr__(name: str) -> Any:
         from hcb_opt.capture import capture
 
         return capture
+    if name in ("compile_options", "eager_compile_backend"):
+        return getattr(importlib.import_module("hcb_opt.runtime.compile.partitioner"), name)
     if name == "optimize":
         return importlib.import_module("hcb_opt.runtime.optimize").optimize
     raise AttributeError(f"module 'hcb_opt' has no attribute {name!r}")

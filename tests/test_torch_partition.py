@@ -37,6 +37,16 @@ def test_at_the_whole_budget_of_relu_layers_nothing_is_recomputed(mlp: CapturedS
     assert judged.peak_bytes == mlp.graph.store_all_peak_bytes
 
 
+def test_the_default_partition_saves_all_that_the_backward_reads(mlp: CapturedStep, transformer: CapturedStep) -> None:
+    for step in (mlp, transformer):
+        graph = step.graph
+        turn = turn_position(graph)
+        read = {value for op in graph.ops[turn:] for value in op.inputs if graph.values[value].producer < turn}
+        assert saved_values(step, None) >= read - graph.required
+        judged = replay(graph, partition_schedule(step, None))
+        assert (judged.cost, judged.peak_bytes) == (graph.base_cost, graph.store_all_peak_bytes)
+
+
 def test_at_budget_nought_nothing_is_saved(mlp: CapturedStep) -> None:
     assert saved_values(mlp, 0.0) == frozenset()
     counts = replay(mlp.graph, partition_schedule(mlp, 0.0)).compute_counts

@@ -11,6 +11,7 @@ import torch.fx
 from torch.fx.node import map_arg
 
 from hcb_opt.blocks import turn_position
+from hcb_opt.capture.storages import operator_of
 from hcb_opt.capture.torch_shim import tree_leaves
 from hcb_opt.errors import CaptureError
 from hcb_opt.runtime.compile.hooks import run_and_save_rng_state, run_with_rng_state, state_like
@@ -76,7 +77,7 @@ class _Emission:
         """Return what the forward returns, and go on to the backward."""
         joint = self._joint
         for target, source, write in joint.writes:
-            made = self._graph.call_function(write.target, (self._placeholders[target], self._find(source)))
+            made = self._graph.call_function(operator_of(write), (self._placeholders[target], self._find(source)))
             made.meta = dict(write.meta) | {"partitioner_tag": "must_be_in_forward"}
         self._outputs = [None if each is None else self._find(each) for each in joint.forward_outputs]
         for view in joint.views:
@@ -126,13 +127,13 @@ class _Emission:
             state = self._states[node]
             if state in self._early:
                 self._saved[state] = None
-            drawn = self._graph.call_function(run_with_rng_state, (state, node.target, *arguments), keywords)
+            drawn = self._graph.call_function(run_with_rng_state, (state, operator_of(node), *arguments), keywords)
             drawn.meta = dict(node.meta)
             return drawn
-        both = self._graph.call_function(run_and_save_rng_state, (node.target, *arguments), keywords)
+        both = self._graph.call_function(run_and_save_rng_state, (operator_of(node), *arguments), keywords)
         state, drawn = (self._graph.call_function(operator.getitem, (both, index)) for index in (0, 1))
         first = next(each for each in tree_leaves(node.meta["val"]) if isinstance(each, torch.Tensor))
-        state.meta["val"] = state_like(first.fake_mode, first.device)
+        state.meta["val"] = state_like(first)
         drawn.meta = dict(node.meta)
         both.meta["val"] = (state.meta["val"], node.meta["val"])
         self._states[node] = state

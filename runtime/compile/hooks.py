@@ -12,7 +12,7 @@ from torch._dynamo.backends.debugging import boxed_nop
 from torch._functorch.partitioners import _extract_fwd_bwd_modules, default_partition
 from torch._inductor.custom_graph_pass import CustomPartitionerFn
 from torch._prims.rng_prims import run_and_save_rng_state, run_with_rng_state
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 
 __all__ = [
     "CustomPartitionerFn",
@@ -60,8 +60,9 @@ def is_seeds(node: torch.fx.Node) -> bool:
     return node.target is torch.ops.prims.inductor_seeds.default
 
 
-def state_like(mode: FakeTensorMode, device: torch.device) -> torch.Tensor:
-    """A fake tensor like the state of the device's generator."""
-    state = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-    fake: torch.Tensor = mode.from_tensor(state)
+def state_like(drawn: torch.Tensor) -> torch.Tensor:
+    """A fake tensor like the state of the generator that this fake tensor is drawn from."""
+    assert isinstance(drawn, FakeTensor)
+    state = torch.cuda.get_rng_state(drawn.device) if drawn.device.type == "cuda" else torch.get_rng_state()
+    fake: torch.Tensor = drawn.fake_mode.from_tensor(state)
     return fake

@@ -178,9 +178,7 @@ def _views(built: Assembled) -> dict[torch.fx.Node, frozenset[torch.fx.Node]]:
     for node, slots in built.slots.items():
         if node not in ops and node.op == "call_function":
             views[node] = frozenset(slot.node for slot in slot_leaves(slots))
-            known = {
-                slot.node for each in node.all_input_nodes for slot in slot_leaves(built.slots[each])
-            }
+            known = {slot.node for each in node.all_input_nodes for slot in slot_leaves(built.slots[each])}
             if not views[node] <= known:
                 raise CaptureError(f"op {node.target} (node '{node.name}') gives a view of what it is not given")
     return views

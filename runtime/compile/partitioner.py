@@ -40,7 +40,7 @@ class Compiled:
     result: Result
 
 
-class Partitioner(CustomPartitionerFn):  # type: ignore[misc]
+class Partitioner(CustomPartitionerFn):
     """Splits torch's joint graphs by the cheapest schedule within a budget; see `compile_options`.
 
     Attributes
@@ -51,10 +51,15 @@ class Partitioner(CustomPartitionerFn):  # type: ignore[misc]
 
     def __init__(self, budget: int | float | str, cost: str, limits: dict[str, Any]) -> None:
         self.compiled: list[Compiled] = []
-        self._budget, self._cost, self._limits = budget, cost_model(cost), limits
+        self._budget, self._cost, self._limits = budget, cost, limits
+        cost_model(cost)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Torch's caches pickle it with the other options: what it has compiled is no part of what it is.
+        return Partitioner, (self._budget, self._cost, self._limits)
 
     def __call__(
-        self, gm: torch.fx.GraphModule, joint_inputs: Sequence[object], *, num_fwd_outputs: int, **_: Any
+        self, gm: torch.fx.GraphModule, joint_inputs: Sequence[object], **keywords: Any
     ) -> tuple[torch.fx.GraphModule, torch.fx.GraphModule]:
         """Forward and backward of a joint graph.
 
@@ -65,7 +70,8 @@ class Partitioner(CustomPartitionerFn):  # type: ignore[misc]
         OutOfBudget
             If no schedule within the budget exists, or none is found in time.
         """
-        joint = read_joint(gm, num_fwd_outputs, self._cost)
+        num_fwd_outputs: int = keywords["num_fwd_outputs"]
+        joint = read_joint(gm, num_fwd_outputs, cost_model(self._cost))
         if joint is None:
             parts: tuple[torch.fx.GraphModule, torch.fx.GraphModule]
             parts = default_partition(gm, joint_inputs, num_fwd_outputs=num_fwd_outputs)
@@ -74,7 +80,9 @@ class Partitioner(CustomPartitionerFn):  # type: ignore[misc]
         budget_bytes = parse_budget(self._budget, graph.store_all_peak_bytes)
         result = solve_schedule(graph, budget_bytes, **self._limits)
         if result.schedule is None:
-            raise OutOfBudget(f"budget {budget_bytes} bytes: no schedule found: {result.reason}; give more bytes or time")
+            raise OutOfBudget(
+                f"budget {budget_bytes} bytes: no schedule found: {result.reason}; give more bytes or time"
+            )
         self.compiled.append(Compiled(graph, result))
         _log.info(
             "compiled graph %d: %d ops, peak %s of %s, overhead %.2f %%",
@@ -89,7 +97,7 @@ class Partitioner(CustomPartitionerFn):  # type: ignore[misc]
 
     def uuid(self) -> str:
         """What Inductor's caches know the partitioner by."""
-        return f"hcb_opt {__version__} {self._budget!r} {self._cost.name} {sorted(self._limits.items())}"
+        return f"hcb_opt {__version__} {self._budget!r} {self._cost} {sorted(self._limits.items())}"
 
 
 def compile_options(
@@ -132,9 +140,10 @@ def eager_compile_backend(budget: int | float | str, **options: Any) -> Callable
     """A backend for ``torch.compile`` that runs op by op, as ``aot_eager``, within a memory budget.
 
     ``torch.compile(model, backend=hcb_opt.eager_compile_backend(budget=0.5))``.
-    Results and gradients are those of eager, bit by bit. A random op that runs
-    again draws what it drew; its generator's state is saved for that, beside the
-    budget (5 kB on a CPU, 16 B on CUDA).
+    Results and gradients are those of torch's own ``aot_eager`` bit by bit, and so
+    those of eager, save where torch traces another backward (GELU in bfloat16). A
+    random op that runs again draws what it drew; its generator's state is saved
+    for that, beside the budget (5 kB on a CPU, 16 B on CUDA).
 
     Parameters
     ----------
