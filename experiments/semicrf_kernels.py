@@ -1,4 +1,4 @@
-"""What the Triton kernels of the semi-Markov recursions take of an H100 or H200; needs Triton, but no such device."""
+"""What the Triton kernels of semi-Markov recursions and of any graph's ops take of an H100 or H200, which need not be there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from hcb_opt.experiments.row_files import markdown_table, save_text
 
 NAME = "semicrf-kernels"
-SUMMARY = "registers, stack, shared memory and compile time of the semi-Markov kernels for compute capability 9.0"
+SUMMARY = "registers, stack, shared memory and compile time of the Triton kernels for compute capability 9.0"
 
 
 def run_default(directory: Path, quick: bool = False) -> None:
@@ -22,10 +22,11 @@ def run_default(directory: Path, quick: bool = False) -> None:
     ImportError
         If Triton is missing.
     """
+    from hcb_opt.runtime.kernels import instance, semicrf
     from hcb_opt.runtime.kernels.compilation import compile_case
-    from hcb_opt.runtime.kernels.semicrf import cases
 
-    usages = [compile_case(case) for case in (cases()[:2] if quick else cases())]
+    cases = [*semicrf.cases(), *instance.cases()]
+    usages = [compile_case(case) for case in (cases[:2] if quick else cases)]
     header = ["kernel", "warps", "registers", "stack, bytes", "shared, bytes", "compiled in"]
     lines = [
         [

@@ -16,6 +16,7 @@ import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from types import ModuleType
 
 import torch
@@ -99,7 +100,8 @@ def scheduled_launches(graph: Graph, schedule: Schedule, layout: Layout) -> tupl
         If the layout has other buffers than the schedule.
     """
     instances = value_instances(graph, schedule)
-    if [(each.name, each.size_bytes) for each in layout.buffers] != [(each.name, each.size_bytes) for each in instances]:
+    expected = [(each.name, each.size_bytes) for each in instances]
+    if [(each.name, each.size_bytes) for each in layout.buffers] != expected:
         raise InvalidInput("layout", "its buffers are not those of the schedule", "make it by hcb_opt.layout.layout")
     places = map(Place, layout.offsets, (each.size_bytes for each in instances))
     found: list[Launch] = []
@@ -125,11 +127,15 @@ def straight_launches(graph: Graph) -> tuple[Launch, ...]:
     """Every op once, in order, then every output, all values and workspaces at places of their own."""
     schedule = schedule_from_computes(graph, range(len(graph.ops)))
     buffers = value_instances(graph, schedule)
-    ends = [0]
-    for each in buffers:
-        ends.append(ends[-1] + each.size_bytes)
-    apart = Layout(buffers, tuple(ends[:-1]), 1, ends[-1], 0, 0, 0, "all apart", 0.0)
+    offsets = accumulate((each.size_bytes for each in buffers[:-1]), initial=0)
+    size = straight_bytes(graph)
+    apart = Layout(buffers, tuple(offsets)[: len(buffers)], 1, size, size, size, 0, "all apart", 0.0)
     return scheduled_launches(graph, schedule, apart)
+
+
+def straight_bytes(graph: Graph) -> int:
+    """Bytes of the arena of `straight_launches`."""
+    return sum(graph.sizes) + sum(op.workspace_bytes for op in graph.ops)
 
 
 def play(

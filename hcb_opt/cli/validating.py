@@ -22,13 +22,17 @@ def add_commands(commands: Commands) -> None:
         _validate,
         "execute a schedule: predicted against measured peak and time, gradients against eager",
         "hcb-opt validate gpt2 schedule.json --layers 12 --batch 8\n"
-        "  hcb-opt validate gpt2.json schedule.json    (random tensors, against the stored order)",
+        "  hcb-opt validate gpt2.json schedule.json    (random tensors, against the stored order)\n"
+        "  hcb-opt validate vgg16.json schedule.json --kernels --scale 1000    (any graph: kernels stand for its ops)",
     )
     model_help = "a graph as written by hcb-opt capture, or what was captured: a zoo name, or path.py:function"
     command.add_argument("step", metavar="GRAPH|MODEL", help=model_help)
     command.add_argument("schedule", metavar="SCHEDULE", help="as written by hcb-opt solve -o")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, batch and dropout (default: 0)")
     command.add_argument("--repeats", type=int, default=5, metavar="N", help="runs that are timed (default: 5)")
+    kernels_help = "run hash kernels of the ops' sizes and costs in one arena: needs no model"
+    command.add_argument("--kernels", action="store_true", help=kernels_help)
+    command.add_argument("--scale", type=int, metavar="N", help="divide all sizes by it, with --kernels (default: 1)")
     add_sizes(command)
 
 
@@ -37,9 +41,27 @@ def _validate(arguments: argparse.Namespace) -> int:
 
     if arguments.repeats < 1:
         raise InvalidInput(f"--repeats {arguments.repeats}", "not above zero", "time at least one run")
-    report = _of_graph(arguments) if arguments.step.endswith(".json") else _of_model(arguments)
+    if arguments.scale is not None and not arguments.kernels:
+        raise InvalidInput(f"--scale {arguments.scale}", "is of --kernels only", "leave it out, or add --kernels")
+    if arguments.kernels:
+        report = _by_kernels(arguments)
+    else:
+        report = _of_graph(arguments) if arguments.step.endswith(".json") else _of_model(arguments)
     print(json.dumps(report, indent=1, allow_nan=False))
     return DONE if report["bit_equal"] else REFUSED
+
+
+def _by_kernels(arguments: argparse.Namespace) -> dict[str, Any]:
+    from hcb_opt.cli.capturing import check_step, given_sizes
+    from hcb_opt.io import load_graph, load_schedule
+    from hcb_opt.runtime.instance_report import validate_instance
+
+    if flags := given_sizes(arguments):
+        check_step(f"{arguments.step}:", flags)
+    graph = load_graph(arguments.step)
+    schedule = load_schedule(arguments.schedule, graph)
+    scale = 1 if arguments.scale is None else arguments.scale
+    return validate_instance(graph, schedule, scale=scale, seed=arguments.seed, repeats=arguments.repeats)
 
 
 def _of_graph(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _FIRST_FACTOR = tl.constexpr(0x85EBCA6B)
 _SECOND_FACTOR = tl.constexpr(0xC2B2AE35)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def finalised(words):  # type: ignore[no-untyped-def]
     """The finaliser of murmur3, of uint32."""
     words = (words ^ (words >> 16)) * _FIRST_FACTOR
@@ -38,9 +38,9 @@ def finalised(words):  # type: ignore[no-untyped-def]
     return words ^ (words >> 16)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def write_words(arena, offset, size, place, words):  # type: ignore[no-untyped-def]
-    """Write the bytes of words that lie within a value; ``place`` is the first byte of each, counted from the value's."""
+    """Write what of the words lies within a value; ``place`` is each one's first byte, counted from the value's."""
     for byte in tl.static_range(4):
         inside = (place + byte >= 0) & (place + byte < size)
         tl.store(arena + offset + place + byte, (words >> (8 * byte)).to(tl.uint8), mask=inside)
