@@ -1,4 +1,4 @@
-"""Free order: the referee, the bound, the moves and the search."""
+"""Free order: the referee, the bound and the search."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import heapq
 import random
 from itertools import count
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import graphs, random_budget, random_graph
-from walks import random_walk
 
-from hcb_opt.baselines.free_order.annealing import Annealing, Cooling
-from hcb_opt.baselines.free_order.merge import Merge
-from hcb_opt.baselines.free_order.reinsertion import Reinsertion
-from hcb_opt.baselines.free_order.runs import END, RunSequence
-from hcb_opt.baselines.free_order.split import Split
 from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.errors import InvalidInput
 from hcb_opt.free_bounds import free_cover_bound
@@ -150,92 +143,6 @@ def test_an_order_that_is_none_is_refused() -> None:
         reordered(swapped(), [2, 0, 1, 3])
 
 
-def excess(sequence: RunSequence, budget_bytes: int) -> int:
-    return int(np.maximum(sequence.during_bytes - budget_bytes, 0).sum())
-
-
-def check_sequence(sequence: RunSequence) -> None:
-    """Profile, steps and readers are what they would be if added up anew; replay agrees."""
-    during, after = sequence.profile()
-    assert during.tolist() == sequence.during_bytes.tolist()
-    assert after.tolist() == sequence.after_bytes.tolist()
-    assert [sequence.step_of[run] for run in sequence.order] == list(range(len(sequence.order)))
-    assert sequence.step_of[END] == len(sequence.order)
-    for run in sequence.order:
-        for producer, (_, slot, _) in zip(sequence.reads[run], sequence.inputs[sequence.op_of[run]], strict=True):
-            assert sequence.step_of[producer] < sequence.step_of[run]
-            assert run in sequence.readers[producer][slot]
-    judged = replay(sequence.graph, schedule_from_computes(sequence.graph, sequence.computes))
-    assert judged.cost == sequence.cost
-    assert judged.peak_bytes <= during.max()
-
-
-@given(SEEDS)
-@settings(max_examples=150, deadline=None)
-def test_moves_change_the_excess_by_what_they_say(seed: int) -> None:
-    graph = random_graph(seed, 9)
-    rng = random.Random(seed)
-    sequence = RunSequence(graph, random_walk(graph, seed))
-    check_sequence(sequence)
-    budget = rng.randint(0, int(sequence.during_bytes.max()) + 1)
-    for _ in range(25):
-        run, before = rng.choice(sequence.order), excess(sequence, budget)
-        op = sequence.op_of[run]
-        readers = [reader for copy in sequence.readers[run] for reader in copy]
-        kind = rng.choice((Reinsertion, Split, Merge))
-        change = 0
-        if kind is Reinsertion:
-            move = Reinsertion(sequence, run, budget)
-            place = rng.randrange(len(move.excess_bytes))
-            change = int(move.excess_bytes[place] - move.excess_bytes[move.here])
-            if len(move.excess_bytes) > 1:
-                move.apply(place)
-        elif kind is Split and readers:
-            split = Split(sequence, run, rng.choice(readers), budget)
-            if len(split.added_bytes):
-                place = rng.randrange(len(split.added_bytes))
-                change = int(split.added_bytes[place])
-                split.apply(place)
-        elif kind is Merge and min(sequence.step_of[each] for each in sequence.runs_of[op]) < sequence.step_of[run]:
-            merge = Merge(sequence, run, budget)
-            change = merge.added_bytes
-            merge.apply()
-        check_sequence(sequence)
-        assert excess(sequence, budget) - before == change
-
-
-def test_runs_are_passed_over_only_where_no_place_exceeds_the_budget() -> None:
-    passed_over = 0
-    for seed in range(150):
-        graph = random_graph(seed, 9)
-        order, budget = list(range(len(graph.ops))), random_budget(graph, seed)
-        sequence = RunSequence(graph, order)
-        for op, run in enumerate(sequence.order):
-            if len(Reinsertion(sequence, run, budget).excess_bytes) > 1:
-                continue
-            rest = [each for each in order if each != op]
-            first = max((graph.values[value].producer for value in graph.ops[op].inputs), default=-1) + 1
-            last = min((each for value in graph.ops[op].outputs for each in graph.consumers[value]), default=len(order))
-            for place in range(first, last):
-                other = RunSequence(graph, [*rest[:place], op, *rest[place:]])
-                assert excess(other, budget) == excess(sequence, budget), seed
-                passed_over += place != op
-    assert passed_over > 30
-
-
-@given(SEEDS)
-@settings(max_examples=15, deadline=None)
-def test_annealing_keeps_count_of_the_excess(seed: int) -> None:
-    graph = random_training(4, seed)
-    sequence = RunSequence(graph, range(len(graph.ops)))
-    budget = int(0.6 * graph.store_all_peak_bytes)
-    annealing = Annealing(sequence, budget, np.random.default_rng(seed), lambda: False)
-    annealing.run(Cooling((0.5, 0.01), (0.1, 1.0)), 300, seconds=60)
-    check_sequence(sequence)
-    assert annealing.excess_bytes == excess(sequence, budget)
-    assert sorted(annealing.repeated) == sorted(op for op, runs in enumerate(sequence.runs_of) for _ in runs[1:])
-
-
 def test_a_schedule_without_recomputes_is_proven() -> None:
     graph = swapped()
     assert graph.store_all_peak_bytes == 21
@@ -332,7 +239,9 @@ def test_keeps_to_the_time_limit_on_a_large_graph() -> None:
 
 
 def test_methods_of_the_other_order_are_refused_by_name() -> None:
-    assert {"exhaustive", "store_all", "free_order"} == set(methods_for("free"))
+    assert set(methods_for("free")) == {
+        "exhaustive", "store_all", "free_order", "block_checkpoints", "interval_tree",
+    }  # fmt: skip
     with pytest.raises(InvalidInput, match="method 'frontier_cuts': does not serve order 'free'; use one of auto"):
         solve_schedule(chain(4), 0.9, "frontier_cuts", order="free")
     with pytest.raises(InvalidInput, match="method 'free_order': does not serve order 'fixed'"):

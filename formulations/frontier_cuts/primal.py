@@ -1,12 +1,13 @@
-"""Schedules beside the solver's: repair of its plans, plans of blocks, and search around the best one."""
+"""Schedules beside the solver's: repair of its plans, plans of blocks, search around the best one, and annealing."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from itertools import count, islice
 
+from hcb_opt.annealing.rounds import Rounds
 from hcb_opt.chains.search import block_schedules
 from hcb_opt.graph import Phase
 from hcb_opt.progress import Problem, Progress
@@ -18,8 +19,10 @@ _KICKS = 12
 _SHAKES_TIMES_OPS = 20_000
 _MOST_SHAKES = 100
 _FRUITLESS = 100
+_OPS_PER_BATCH = 16
 _SHAKES_BEFORE_PLAN = 30
 _FEW_MOVES = 15
+_LARGE_GAP = 0.1
 _MOST_REST_SHARE = 20.0
 
 
@@ -41,14 +44,17 @@ class Primal:
         self._until_plan = _SHAKES_BEFORE_PLAN
         self._has_backward = any(op.phase is Phase.BACKWARD for op in problem.graph.ops)
         self._plans = self._block_plans()
+        self._anneals = Rounds(problem, progress).all()
+        self._annealing_pays = False
 
     def begin(self) -> None:
-        """A first schedule: all stored and repaired; where that takes long, a plan of blocks."""
+        """A first schedule: all stored and repaired; a plan of blocks where that takes long or comes out dear."""
         everything = range(len(self._problem.graph.ops))
         if self._has_backward:
             moves = count()
             self._repair(everything, lambda: next(moves) >= _FEW_MOVES or self._out_of_time())
-            if self._progress.schedule is None:
+            gap = self._progress.gap
+            if gap is None or gap > _LARGE_GAP:
                 self._plan()
         if self._progress.schedule is None:
             self.improve(everything)
@@ -72,16 +78,26 @@ class Primal:
             self._shake()
 
     def shake_while_waiting(self) -> None:
-        """Try one neighbour; the longer nothing better is found, the more time is left to the solvers."""
+        """Try one neighbour, perhaps anneal a little; the longer in vain, the more time is left to the solvers."""
         began = time.perf_counter()
         self._until_plan -= 1
         if self._until_plan < 0 or self._progress.schedule is None:
             self._plan()
-        self._shake()
+        self._search()
         rest_share = min(_MOST_REST_SHARE, self._fruitless / _FRUITLESS - 1)
         # Without a schedule or recomputes there is nothing to shake, and no time passes.
         seconds = max(rest_share * (time.perf_counter() - began), 0.0 if self._fruitless == 0 else 0.001)
         time.sleep(min(seconds, self._progress.remaining_seconds, 1.0))
+
+    def _search(self) -> None:
+        """Try one neighbour of the best sequence; where that has become fruitless, anneal a little too."""
+        self._shake()
+        fruitless = self._progress.schedule is not None and self._fruitless > _FRUITLESS
+        if fruitless or self._annealing_pays:
+            cost = self._progress.cost
+            for _ in islice(self._anneals, 1 + len(self._problem.graph.ops) // _OPS_PER_BATCH):
+                pass
+            self._annealing_pays |= self._progress.cost != cost
 
     def _shake(self) -> None:
         schedule = self._progress.schedule
@@ -96,6 +112,7 @@ class Primal:
         if self._shaker.shake(self._out_of_time):
             self._progress.offer(schedule_from_computes(graph, self._shaker.order))
             self._fruitless = 0
+            self._annealing_pays = False
             self._until_plan = _SHAKES_BEFORE_PLAN
 
     def _plan(self) -> None:

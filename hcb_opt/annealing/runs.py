@@ -22,9 +22,18 @@ class RunSequence:
     schedule, whose peak is at most the one found here (two copies of a value
     that are held at once count twice here, and once in `hcb_opt.replay`).
 
+    Parameters
+    ----------
+    graph : Graph
+    computes : sequence of int
+        Positions of ops, inputs always computed before.
+    fixed_order : bool
+        Whether first runs keep the graph's order, which those of `computes` then have.
+
     Attributes
     ----------
     graph : Graph
+    fixed_order : bool
     order : list of int
         Runs, by step.
     step_of : list of int
@@ -36,15 +45,16 @@ class RunSequence:
     readers : list of list of list of int
         By run, for each output of its op: the runs that read this copy.
     runs_of : list of list of int
-        By op.
+        By op. In the fixed order the one that comes first is the first of the list.
     during_bytes, after_bytes : ndarray of int64, one per step
         Resident bytes while a step runs, workspace included, and after it.
     most_added_bytes : list of int
         By op: what a run of it can at most add to a step by coming earlier or later.
     """
 
-    def __init__(self, graph: Graph, computes: Sequence[int]) -> None:
+    def __init__(self, graph: Graph, computes: Sequence[int], fixed_order: bool = False) -> None:
         self.graph = graph
+        self.fixed_order = fixed_order
         self.slot_of = [0] * len(graph.values)
         for each in graph.ops:
             for slot, value in enumerate(each.outputs):
@@ -118,6 +128,21 @@ class RunSequence:
             if reader != besides and step_of[reader] > last:
                 last = step_of[reader]
         return last
+
+    def window(self, run: int) -> tuple[int, int]:
+        """The first and last step to which a run can be moved while the others keep their order."""
+        step_of = self.step_of
+        first = max((step_of[each] for each in self.reads[run]), default=-1) + 1
+        last = min((step_of[each] for slot in self.readers[run] for each in slot), default=len(self.order)) - 1
+        if not self.fixed_order:
+            return first, last
+        runs_of, op = self.runs_of, self.op_of[run]
+        if run != runs_of[op][0]:
+            return max(first, step_of[runs_of[op][0]] + 1), last
+        if op:
+            first = max(first, step_of[runs_of[op - 1][0]] + 1)
+        behind = runs_of[op][1:] + (runs_of[op + 1][:1] if op + 1 < len(runs_of) else [])
+        return first, min([last, *(step_of[each] - 1 for each in behind)])
 
     def renumber(self, first: int, last: int) -> None:
         """Set the steps of the runs between two steps, both included."""

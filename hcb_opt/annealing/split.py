@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hcb_opt.baselines.free_order.runs import RunSequence
+from hcb_opt.annealing.runs import RunSequence
 
 
 class Split:

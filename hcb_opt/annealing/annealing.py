@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from hcb_opt.baselines.free_order.merge import Merge
-from hcb_opt.baselines.free_order.reinsertion import Reinsertion
-from hcb_opt.baselines.free_order.runs import RunSequence
-from hcb_opt.baselines.free_order.split import Split
+from hcb_opt.annealing.merge import Merge
+from hcb_opt.annealing.reinsertion import Reinsertion
+from hcb_opt.annealing.runs import RunSequence
+from hcb_opt.annealing.split import Split
 
 _REINSERTIONS, _SPLITS, _CHAINS = 0.5, 0.2, 0.15
 """Shares of the moves; the rest are merges."""
@@ -57,7 +57,7 @@ class Annealing:
     Attributes
     ----------
     best : list of int or None
-        The cheapest sequence of ops within budget that was met.
+        The cheapest sequence of ops within budget that was met, the first one included.
     excess_bytes : int
         By how much the sequence exceeds the budget, summed over steps.
     repeated : list of int
@@ -70,7 +70,6 @@ class Annealing:
         self.sequence = sequence
         self.budget_bytes = budget_bytes
         self.best: list[int] | None = None
-        self._best_cost = math.inf
         self._rng = rng
         self._stop = stop
         self._costs = [op.cost for op in sequence.graph.ops]
@@ -79,36 +78,50 @@ class Annealing:
         self.repeated = [op for op, runs in enumerate(sequence.runs_of) for _ in runs[1:]]
         self.excess_bytes = int(np.maximum(sequence.during_bytes - budget_bytes, 0).sum())
         self._temperature = self._price = 1.0
+        self._best_cost = math.inf
+        self._keep_if_best()
 
-    def run(self, cooling: Cooling, moves: int, seconds: float) -> None:
+    def run(self, cooling: Cooling, moves: int, seconds: float = math.inf) -> None:
         """Try so many moves, as many as there is time for; end at a schedule without recomputes.
 
         If time is short the cooling is faster, so that it is complete.
         """
-        done = 0
-        begun = time.perf_counter()
+        for _ in self.batches(cooling, moves, seconds):
+            pass
+
+    def batches(self, cooling: Cooling, moves: int, seconds: float = math.inf) -> Iterator[None]:
+        """Like `run`, but a few moves at a time; only the seconds that they take count."""
+        done, taken_seconds = 0, 0.0
         while not self._stop():
-            share = max(done / moves, (time.perf_counter() - begun) / max(seconds, 1e-9))
-            if share >= 1.0:
+            share = max(done / moves, taken_seconds / max(seconds, 1e-9))
+            if share >= 1.0 or self._best_cost == self.sequence.graph.base_cost:
                 return
-            temperature, price = cooling.at(share)
-            self._temperature = temperature * self._mean_cost
-            self._price = price * self._mean_cost / self._mean_bytes
-            kinds, picks = self._rng.random(_BATCH).tolist(), self._rng.random(_BATCH).tolist()
-            for kind, pick in zip(kinds, picks, strict=True):
-                if kind < _REINSERTIONS:
-                    self._reinsert(pick)
-                elif kind < _REINSERTIONS + _SPLITS:
-                    self._split(pick)
-                elif kind < _REINSERTIONS + _SPLITS + _CHAINS:
-                    self._split_chain(pick)
-                elif self.repeated:
-                    self._merge(pick)
-                if not self.excess_bytes and self.sequence.cost < self._best_cost:
-                    self.best, self._best_cost = self.sequence.computes, self.sequence.cost
-                    if self._best_cost == self.sequence.graph.base_cost:
-                        return
+            begun = time.perf_counter()
+            self._try_batch(*cooling.at(share))
+            taken_seconds += time.perf_counter() - begun
             done += _BATCH
+            yield
+
+    def _try_batch(self, temperature: float, price: float) -> None:
+        self._temperature = temperature * self._mean_cost
+        self._price = price * self._mean_cost / self._mean_bytes
+        kinds, picks = self._rng.random(_BATCH).tolist(), self._rng.random(_BATCH).tolist()
+        for kind, pick in zip(kinds, picks, strict=True):
+            if kind < _REINSERTIONS:
+                self._reinsert(pick)
+            elif kind < _REINSERTIONS + _SPLITS:
+                self._split(pick)
+            elif kind < _REINSERTIONS + _SPLITS + _CHAINS:
+                self._split_chain(pick)
+            elif self.repeated:
+                self._merge(pick)
+            self._keep_if_best()
+            if self._best_cost == self.sequence.graph.base_cost:
+                return
+
+    def _keep_if_best(self) -> None:
+        if not self.excess_bytes and self.sequence.cost < self._best_cost:
+            self.best, self._best_cost = self.sequence.computes, self.sequence.cost
 
     def _reinsert(self, pick: float) -> None:
         order = self.sequence.order

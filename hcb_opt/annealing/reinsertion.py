@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hcb_opt.baselines.free_order.runs import RunSequence
+from hcb_opt.annealing.runs import RunSequence
 
 WIDEST = 1500
 """Steps to either side that are looked at."""
@@ -13,11 +13,11 @@ WIDEST = 1500
 class Reinsertion:
     """The places between the last run that a run reads and the first that reads it.
 
-    Let the others keep their order. While one of them runs, what is resident
-    depends on the run's place only in whether it has run yet: if not, its inputs
-    are held for it; if so, its outputs. With the excess over budget of both
-    cases added up from the left and from the right, the total at every place
-    is one addition.
+    In the fixed order there are fewer, see `RunSequence.window`. Let the others
+    keep their order. While one of them runs, what is resident depends on the
+    run's place only in whether it has run yet: if not, its inputs are held for
+    it; if so, its outputs. With the excess over budget of both cases added up
+    from the left and from the right, the total at every place is one addition.
 
     Parameters
     ----------
@@ -38,8 +38,7 @@ class Reinsertion:
         step_of, op = sequence.step_of, sequence.op_of[run]
         at = step_of[run]
         self._sequence, self._run, self._at = sequence, run, at
-        first = max((step_of[each] for each in sequence.reads[run]), default=-1) + 1
-        last = min((step_of[each] for slot in sequence.readers[run] for each in slot), default=len(sequence.order)) - 1
+        first, last = sequence.window(run)
         first, last = max(first, at - WIDEST), min(last, at + WIDEST)
         self._first, self._last = first, last
         self.here = here = at - first
