@@ -1,4 +1,4 @@
-"""What the Triton kernels of semi-Markov recursions and of instances take of an H100 or H200, which need not be there."""
+"""What the Triton kernels of semi-Markov recursions and of instances take of an H100 or H200, without needing one."""
 
 from __future__ import annotations
 
