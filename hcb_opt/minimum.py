@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hcb_opt.bounds import mandatory_memory
+from hcb_opt.chains.search import block_schedules
 from hcb_opt.errors import InvalidInput
-from hcb_opt.graph import Graph
+from hcb_opt.graph import Graph, Phase
 from hcb_opt.replay import replay
 from hcb_opt.result import Result, Status
 from hcb_opt.schedule import Schedule, schedule_from_computes
@@ -17,6 +18,8 @@ from hcb_opt.solve import solve_schedule
 
 _ANY_GAP = 1e9
 _SOLVES = 12
+_PLANS_SHARE = 0.35
+_LESS = 0.7
 _SEARCH_SHARE = 0.6
 _LEAST_SECONDS = 0.5
 
@@ -63,7 +66,8 @@ def minimum_budget(
 ) -> MinimumBudget:
     """Find the smallest budget in which a graph can be computed, and bound it from below.
 
-    Budgets are halved between the largest one proven infeasible and the
+    Of a training step, plans of blocks for less and less memory come first. Then
+    budgets are halved between the largest one proven infeasible and the
     smallest peak found; one that stays undecided is left for the schedules
     above it first, for proofs below it last.
 
@@ -121,6 +125,10 @@ def minimum_budget(
 
     interrupted = False
     try:
+        for found in _block_plans(graph, lambda: time.perf_counter() - started > time_limit * _PLANS_SHARE):
+            schedule, peak_bytes = found, replay(graph, found).peak_bytes
+            if on_step is not None:
+                on_step(lower, peak_bytes)
         # First schedules, above what could not be decided; then proofs, below it.
         for prove in (False, True):
             floor, ceiling = lower, peak_bytes - 1
@@ -145,3 +153,15 @@ def minimum_budget(
     except KeyboardInterrupt:
         interrupted = True
     return MinimumBudget(peak_bytes, lower, schedule, time.perf_counter() - started, interrupted)
+
+
+def _block_plans(graph: Graph, stop: Callable[[], bool]) -> Iterator[Schedule]:
+    """Schedules of a training step, each with a peak well below that of the one before."""
+    budget_bytes = int(_LESS * graph.store_all_peak_bytes)
+    while any(op.phase is Phase.BACKWARD for op in graph.ops):
+        computes = next(filter(None, block_schedules(graph, budget_bytes, stop)), None)
+        if computes is None:
+            return
+        schedule = schedule_from_computes(graph, computes)
+        yield schedule
+        budget_bytes = int(_LESS * replay(graph, schedule).peak_bytes)
