@@ -23,6 +23,7 @@ SUMMARY = "the zoo at ten budgets down to the smallest: gaps, times, memory, and
 
 BUDGETS = 10
 LARGEST_SHARE = 0.95
+OPS_PER_SECOND = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,8 @@ def run_default(directory: Path, quick: bool = False, *, time_limit: float | Non
         Three small networks at three budgets, 3 s per solve unless told
         otherwise: about a minute.
     time_limit : float, optional
-        Seconds per solve, and for the search of each smallest budget; 60 if not
-        given.
+        Seconds per solve; 60 if not given. The search of a smallest budget takes
+        as long, or a second for every 500 ops where that is more.
     workers : int
         As in `solve_schedule`.
     """
@@ -163,7 +164,7 @@ def even_budgets(store_all_peak_bytes: int, smallest_bytes: int, count: int) -> 
 
 
 def _smallest_budget(subject: Subject, graph: Graph, time_limit: float, workers: int) -> dict[str, int]:
-    found = minimum_budget(graph, time_limit=time_limit, workers=workers)
+    found = minimum_budget(graph, time_limit=max(time_limit, len(graph.ops) / OPS_PER_SECOND), workers=workers)
     if found.interrupted:
         raise KeyboardInterrupt
     shares = [size / graph.store_all_peak_bytes for size in (found.peak_bytes, found.lower_bound_bytes)]
