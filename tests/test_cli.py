@@ -22,6 +22,8 @@ from conftest import ROOT
 
 from hcb_opt.cli import main
 from hcb_opt.cli.live import LiveLine
+from hcb_opt.errors import InvalidInput
+from hcb_opt.experiments.catalogue import Experiment
 from hcb_opt.generators import random_layered
 from hcb_opt.graph import Graph
 from hcb_opt.io import load_graph, load_schedule, save_graph, save_schedule
@@ -270,6 +272,24 @@ def test_reproduce_lists_and_suggests(capsys: pytest.CaptureFixture[str]) -> Non
     assert "gap  " in capsys.readouterr().out
     assert main(["reproduce", "gpa"]) == 2
     assert "experiment 'gpa': unknown; did you mean 'gap'?" in capsys.readouterr().err
+
+
+def test_reproduce_all_goes_on_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(directory: Path, quick: bool = False) -> None:
+        raise InvalidInput("a file", "is not there", "make it")
+
+    def runs(directory: Path, quick: bool = False, *, time_limit: float = 9.0) -> None:
+        directory.mkdir(parents=True)
+        (directory / "done").write_text(f"{quick} {time_limit}")
+
+    made = {name: Experiment(name, "made up", run) for name, run in (("first", fails), ("second", runs))}
+    monkeypatch.setattr("hcb_opt.experiments.catalogue.experiments", lambda: made)
+    assert main(["reproduce", "--all", "--quick", "--time-limit", "2", "-o", str(tmp_path)]) == 2
+    assert (tmp_path / "second" / "done").read_text() == "True 2.0"
+    assert "failed: first" in capsys.readouterr().err
+    assert main(["reproduce", "second", "--all"]) == 2
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hcb_opt.cli.parsing import DONE, add_command, add_limits, words
-from hcb_opt.errors import InvalidInput, did_you_mean
+from hcb_opt.errors import HcbOptError, InvalidInput, did_you_mean
 
 if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
@@ -48,7 +49,10 @@ def add_commands(commands: Commands) -> None:
         "hcb-opt reproduce gap",
     )
     reproduce.add_argument("name", nargs="?", metavar="NAME", help="an experiment")
-    reproduce.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: results/NAME")
+    reproduce.add_argument("--all", action="store_true", help="every experiment, one after the other")
+    reproduce.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="default: results/NAME; with --all: results"
+    )
     reproduce.add_argument("--quick", action="store_true", help="a small version, to see in seconds whether all works")
     reproduce.add_argument("--time-limit", type=float, metavar="SECONDS", help="per solve; not every experiment's")
     reproduce.add_argument("--workers", type=int, metavar="N", help="threads a method may use; not every experiment's")
@@ -88,6 +92,8 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     from hcb_opt.experiments.catalogue import experiments
 
     found = experiments()
+    if arguments.all:
+        return _reproduce_all(arguments, found)
     if arguments.name is None:
         for experiment in found.values():
             print(f"{experiment.name:<{max(map(len, found))}}  {experiment.summary}")
@@ -95,7 +101,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     if arguments.name not in found:
         raise InvalidInput(f"experiment '{arguments.name}'", "unknown", did_you_mean(arguments.name, found))
     experiment = found[arguments.name]
-    options = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
+    options = _options(arguments)
     for name in options:
         if name not in experiment.options:
             flag = f"--{name.replace('_', '-')}"
@@ -106,6 +112,33 @@ def _reproduce(arguments: argparse.Namespace) -> int:
             options["executor"] = executor
         experiment.run(directory, arguments.quick, **options)
     return DONE
+
+
+def _reproduce_all(arguments: argparse.Namespace, found: Mapping[str, Experiment]) -> int:
+    """Every experiment, each with those of the options that it takes; one that fails does not keep back the next."""
+    if arguments.name is not None:
+        raise InvalidInput("--all", f"'{arguments.name}' is named as well", "give one of them")
+    failed = []
+    for number, experiment in enumerate(found.values(), start=1):
+        print(f"[{number}/{len(found)}] {experiment.name}: {experiment.summary}", file=sys.stderr)
+        options = {name: value for name, value in _options(arguments).items() if name in experiment.options}
+        directory = (arguments.output or RESULTS) / experiment.name
+        try:
+            if "executor" in experiment.options:
+                with _executor(arguments, experiment, directory) as executor:
+                    experiment.run(directory, arguments.quick, **options, executor=executor)
+            else:
+                experiment.run(directory, arguments.quick, **options)
+        except HcbOptError as error:
+            failed.append(experiment.name)
+            print(f"{experiment.name}: {error}", file=sys.stderr)
+    if failed:
+        raise InvalidInput("reproduce --all", f"failed: {', '.join(failed)}", "see the messages above")
+    return DONE
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
 
 
 @contextmanager
