@@ -21,6 +21,7 @@ FIGURE_STYLE: Any = {
     "ps.fonttype": 42,
     "svg.fonttype": "none",
 }
+BYTE_UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
 _TICKS_PERCENT = (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hcb_opt.figure_style import FIGURE_STYLE, save_figure, scale_overheads
+from hcb_opt.figure_style import BYTE_UNITS, FIGURE_STYLE, save_figure, scale_overheads
 from hcb_opt.pareto_front import ParetoFront
 from hcb_opt.result import Status, relative_gap
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
 _COST: dict[str, Any] = {"color": "black", "linewidth": 1.2}
 _BOUND: dict[str, Any] = {"color": "#0072B2", "linewidth": 1.0, "linestyle": "--"}
 _POINT: dict[str, Any] = {"color": "black", "marker": "o", "markersize": 4.5, "linestyle": ""}
@@ -104,7 +103,7 @@ def _draw(panel: Axes, front: ParetoFront) -> None:
 
 def _add_sizes(panel: Axes, store_all_peak_bytes: int) -> None:
     """A second axis, in bytes."""
-    unit, name = next(each for each in _UNITS if each[0] <= store_all_peak_bytes)
+    unit, name = next(each for each in BYTE_UNITS if each[0] <= store_all_peak_bytes)
     scale = store_all_peak_bytes / unit
 
     def sizes(shares: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hcb_opt.figure_style import FIGURE_STYLE, save_figure
+from hcb_opt.figure_style import BYTE_UNITS, FIGURE_STYLE, save_figure
 from hcb_opt.layout.address_map import Layout
 from hcb_opt.layout.instances import Kind
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
 # Distinct in lightness and for colour-blind readers (after Okabe and Ito 2008).
 _FACES = {Kind.FIRST: "#56B4E9", Kind.AGAIN: "#E69F00", Kind.WORKSPACE: "#009E73", Kind.OTHER: "#56B4E9"}
 
@@ -71,7 +70,7 @@ def save_address_map(layout: Layout, title: str, paths: Iterable[str | Path]) ->
 def _draw(panel: Axes, layout: Layout) -> None:
     from matplotlib.collections import PolyCollection
 
-    unit, name = next(each for each in _UNITS if each[0] <= max(1, layout.arena_bytes))
+    unit, name = next(each for each in BYTE_UNITS if each[0] <= max(1, layout.arena_bytes))
     for kind in Kind:
         corners = [
             _corners(buffer.start, buffer.end, offset / unit, (offset + buffer.size_bytes) / unit)
