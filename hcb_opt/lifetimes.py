@@ -34,6 +34,11 @@ class Lifetimes:
     ends: NDArray[np.int64]
     profile_bytes: NDArray[np.int64]
 
+    @property
+    def peak_bytes(self) -> int:
+        """The most that any step holds."""
+        return int(self.profile_bytes.max())
+
     def resident(self, step: int, value_count: int) -> list[bool]:
         """For each value, whether a copy is held when the step begins."""
         held = np.zeros(value_count, dtype=bool)

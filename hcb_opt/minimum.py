@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hcb_opt.bounds import mandatory_memory
-from hcb_opt.chains.search import block_schedules
+from hcb_opt.chains.least_memory import least_memory_schedules
 from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph, Phase
 from hcb_opt.replay import replay
@@ -19,7 +19,6 @@ from hcb_opt.solve import solve_schedule
 _ANY_GAP = 1e9
 _SOLVES = 12
 _PLANS_SHARE = 0.35
-_LESS = 0.7
 _SEARCH_SHARE = 0.6
 _LEAST_SECONDS = 0.5
 
@@ -66,7 +65,7 @@ def minimum_budget(
 ) -> MinimumBudget:
     """Find the smallest budget in which a graph can be computed, and bound it from below.
 
-    Of a training step, plans of blocks for less and less memory come first. Then
+    Of a training step, plans of blocks that need less and less memory come first. Then
     budgets are halved between the largest one proven infeasible and the
     smallest peak found; one that stays undecided is left for the schedules
     above it first, for proofs below it last.
@@ -125,10 +124,14 @@ def minimum_budget(
 
     interrupted = False
     try:
-        for found in _block_plans(graph, lambda: time.perf_counter() - started > time_limit * _PLANS_SHARE):
-            schedule, peak_bytes = found, replay(graph, found).peak_bytes
-            if on_step is not None:
-                on_step(lower, peak_bytes)
+        if any(op.phase is Phase.BACKWARD for op in graph.ops):
+            for computes in least_memory_schedules(
+                graph, lambda: time.perf_counter() - started > time_limit * _PLANS_SHARE
+            ):
+                schedule = schedule_from_computes(graph, computes)
+                peak_bytes = replay(graph, schedule).peak_bytes
+                if on_step is not None:
+                    on_step(lower, peak_bytes)
         # First schedules, above what could not be decided; then proofs, below it.
         for prove in (False, True):
             floor, ceiling = lower, peak_bytes - 1
@@ -153,15 +156,3 @@ def minimum_budget(
     except KeyboardInterrupt:
         interrupted = True
     return MinimumBudget(peak_bytes, lower, schedule, time.perf_counter() - started, interrupted)
-
-
-def _block_plans(graph: Graph, stop: Callable[[], bool]) -> Iterator[Schedule]:
-    """Schedules of a training step, each with a peak well below that of the one before."""
-    budget_bytes = int(_LESS * graph.store_all_peak_bytes)
-    while any(op.phase is Phase.BACKWARD for op in graph.ops):
-        computes = next(filter(None, block_schedules(graph, budget_bytes, stop)), None)
-        if computes is None:
-            return
-        schedule = schedule_from_computes(graph, computes)
-        yield schedule
-        budget_bytes = int(_LESS * replay(graph, schedule).peak_bytes)

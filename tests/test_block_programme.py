@@ -98,7 +98,7 @@ def test_blocks_of_many_ops_are_planned_to_the_byte_on_a_chain() -> None:
 def test_every_plan_is_legal_and_in_order(seed: int) -> None:
     graph = random_training(1 + seed % 12, seed) if seed % 2 else random_graph(seed, 14)
     turn = turn_position(graph)
-    sets = volatile_sets(graph, turn)
+    sets = list(volatile_sets(graph, turn))
     blocks = balanced_chain(graph, [op.cost for op in graph.ops[:turn]], 1 + seed % turn)
     programme = Programme(Partition(blocks, sets[seed % len(sets)]), max(1, graph.store_all_peak_bytes), 24)
     for level in np.flatnonzero(np.isfinite(programme.costs)):

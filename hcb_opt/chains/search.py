@@ -72,8 +72,7 @@ def block_schedules(graph: Graph, budget_bytes: int, stop: Stop) -> Iterator[lis
         a programme whose plans led to nothing, for the caller to do other work.
     """
     search = _Search(graph, budget_bytes, stop)
-    # Large blocks take long to rate, and say little.
-    first, *others = [blocks for blocks in _COUNTS if search.turn <= blocks * _MOST_BLOCK_OPS] or [max(_COUNTS)]
+    first, *others = block_counts(search.turn)
     for volatile in volatile_sets(graph, search.turn):
         yield from search.explore(first, volatile)
     best_sets = [model.programme.partition.volatile for model in search.best[:_MOST_SETS]]
@@ -87,6 +86,11 @@ def block_schedules(graph: Graph, budget_bytes: int, stop: Stop) -> Iterator[lis
     for share in _MORE_SHARES:
         for model in best:
             yield from search.schedules(model, [share], repair=True)
+
+
+def block_counts(turn: int) -> list[int]:
+    """Numbers of blocks worth trying for so many forward ops: large blocks take long to rate, and say little."""
+    return [blocks for blocks in _COUNTS if turn <= blocks * _MOST_BLOCK_OPS] or [max(_COUNTS)]
 
 
 class _Search:
@@ -124,7 +128,7 @@ class _Search:
             if self._stop() or level > _LEVELS or not np.isfinite(model.programme.costs[level]):
                 continue
             order = chain_computes(model.programme, level)
-            if not repair and _peak_bytes(self._graph, order) > self._budget_bytes:
+            if not repair and lifetimes(self._graph, order).peak_bytes > self._budget_bytes:
                 continue
             if tuple(order) in self._tried:
                 continue
@@ -147,7 +151,7 @@ class _Search:
         level = min(round(self._budget_bytes / programme.unit_bytes), _LEVELS)
         while level > finite[0] and not self._stop():
             order = chain_computes(programme, level)
-            excess = _peak_bytes(self._graph, order) - self._budget_bytes
+            excess = lifetimes(self._graph, order).peak_bytes - self._budget_bytes
             if excess <= 0:
                 return level
             cost = programme.costs[level]
@@ -155,7 +159,3 @@ class _Search:
             while level > finite[0] and programme.costs[level] == cost:
                 level -= 1
         return int(finite[0])
-
-
-def _peak_bytes(graph: Graph, order: list[int]) -> int:
-    return int(lifetimes(graph, order).profile_bytes.max())
