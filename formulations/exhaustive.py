@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from hcb_opt.graph import Graph
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.registry import method
 from hcb_opt.schedule import schedule_from_computes
+from hcb_opt.settled import SettledStates
 
 MAX_OPS = 14
 MAX_OPS_FREE = 10
@@ -51,7 +50,7 @@ def exhaustive(problem: Problem, progress: Progress) -> None:
     everything = (1 << len(graph.ops)) - 1
     came_from: dict[State, tuple[State, int]] = {}
     best: dict[State, int] = {(0, 0): 0}
-    settled: dict[int, _Settled] = {}
+    settled: dict[int, SettledStates] = {}
     # (recompute cost at least, minus number of ops computed, these ops, resident, recompute
     # cost so far): among equal estimates the state that is furthest along comes first.
     heap = [(0, 0, 0, 0, 0)]
@@ -59,7 +58,7 @@ def exhaustive(problem: Problem, progress: Progress) -> None:
     while heap:
         estimate, _, computed, resident, cost = heapq.heappop(heap)
         if computed not in settled:
-            settled[computed] = _Settled(len(graph.values))
+            settled[computed] = SettledStates(len(graph.values))
         if not settled[computed].add(resident, cost):
             continue
         progress.raise_bound(graph.base_cost + estimate)
@@ -182,29 +181,6 @@ class _Moves:
             yield from extend(index + 1, kept, room, min(size, smallest_left_out))
 
         yield from extend(0, 0, room_bytes, room_bytes + 1)
-
-
-class _Settled:
-    """The settled states with one number of computed ops: masks in words of 32 bits, and costs."""
-
-    def __init__(self, values: int) -> None:
-        self._words = values // 32 + 1
-        self._size = 0
-        self._masks = np.zeros((64, self._words), np.uint32)
-        self._costs = np.zeros(64, np.int64)
-
-    def add(self, resident: int, cost: int) -> bool:
-        """Settle a state, unless one with no less resident costs no more."""
-        mask = np.array([resident >> 32 * word & 0xFFFFFFFF for word in range(self._words)], np.uint32)
-        missing = mask & ~self._masks[: self._size]
-        if ((self._costs[: self._size] <= cost) & ~missing.any(axis=1)).any():
-            return False
-        if self._size == len(self._costs):
-            self._masks = np.concatenate([self._masks, np.zeros_like(self._masks)])
-            self._costs = np.concatenate([self._costs, np.zeros_like(self._costs)])
-        self._masks[self._size], self._costs[self._size] = mask, cost
-        self._size += 1
-        return True
 
 
 def _must_stop(progress: Progress, states: int) -> bool:

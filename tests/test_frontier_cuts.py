@@ -12,6 +12,7 @@ from strategies import random_budget, random_graph
 
 from hcb_opt.bounds import tightest_position
 from hcb_opt.build import OpSpec, build_graph
+from hcb_opt.formulations.frontier_cuts import refinement
 from hcb_opt.formulations.frontier_cuts.refinement import Refinement
 from hcb_opt.generators import chain, random_layered, random_training, u_shape
 from hcb_opt.graph import Graph
@@ -189,6 +190,21 @@ def test_a_time_limit_is_kept_and_leaves_a_certificate() -> None:
         judged = replay(graph, result.schedule)
         assert judged.fixed_order and judged.peak_bytes <= result.budget_bytes
         assert result.lower_bound <= judged.cost
+
+
+@pytest.mark.parametrize(("seed", "share"), [(0, 0.8), (2, 0.8), (3, 0.8)])
+def test_small_layered_graphs_end_in_a_proof(seed: int, share: float) -> None:
+    assert solve_schedule(random_layered(24, seed=seed), share, "frontier_cuts", time_limit=60.0).status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_where_no_search_ends_the_time_is_used_all_the_same(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr(refinement, "_MOST_MOVES", 10)
+    monkeypatch.setattr(refinement, "_SMALL_OPS", 0)
+    graph = random_layered(24, seed=0)
+    result = solve_schedule(graph, 0.8, "frontier_cuts", time_limit=1.5, workers=workers)
+    assert result.status is Status.FEASIBLE
+    assert result.seconds > 1.4
 
 
 def test_workspace_bigger_than_all_else() -> None:

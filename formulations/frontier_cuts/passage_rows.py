@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import gcd
 
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
-from hcb_opt.formulations.frontier_cuts.stage_search import Passage, cheapest_passage
+from hcb_opt.formulations.frontier_cuts.stage_search import FEW_MOVES, Passage, cheapest_passage
 from hcb_opt.graph import Graph
 from hcb_opt.highs import Vector
 
@@ -41,7 +41,11 @@ class PassageBound:
 
 
 def inspect_passage(
-    relaxation: Relaxation, solution: Vector, target: int, stop: Callable[[], bool] = lambda: False
+    relaxation: Relaxation,
+    solution: Vector,
+    target: int,
+    most_moves: int = FEW_MOVES,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Passage | list[PassageBound] | None:
     """Search the stage that a solution plans for its cheapest passage.
 
@@ -50,6 +54,8 @@ def inspect_passage(
     relaxation : Relaxation
     solution : ndarray of float64, one per column
     target : int
+    most_moves : int
+        Of the search.
     stop : callable
         Asked now and then; True ends the search.
 
@@ -69,7 +75,7 @@ def inspect_passage(
     available = {value for value, column in relaxation.carry[stage].items() if solution[column] > 0.5}
     kept = {value for value, column in ends.items() if solution[column] > 0.5}
     budget_bytes = relaxation.budget_bytes
-    found = cheapest_passage(graph, target, available, kept, budget_bytes, stop=stop)
+    found = cheapest_passage(graph, target, available, kept, budget_bytes, most_moves, stop=stop)
     if found is None:
         return None
     charged = sum(graph.ops[op].cost for op, column in relaxation.recompute[stage].items() if solution[column] > 0.5)

@@ -25,9 +25,11 @@ _POLL_SECONDS = 0.001
 _GRACE_SECONDS = 0.05
 _LATE_SECONDS = 1.0
 _MOST_DEATHS = 3
-_SMALL_OPS = 20
-_SMALL_ROUNDS = 6
-_SMALL_MOVES = 2_000_000
+_MOST_MOVES = 2_000_000
+_MORE_MOVES = 10
+_SMALL_OPS = 40
+_MOVES_BY_ROUND = {3: _MOST_MOVES // _MORE_MOVES, 12: _MOST_MOVES}
+_TOO_LARGE = "a stage is too large to be searched"
 
 
 class Refinement:
@@ -66,9 +68,12 @@ class Refinement:
                 track, report = self._wait([wide, narrow])
                 self.take(track, report)
                 rounds += 1
-                if (rounds == _SMALL_ROUNDS or wide.ended) and len(self.graph.ops) <= _SMALL_OPS:
-                    self._search_whole()
+                moves = _MOST_MOVES if wide.ended else _MOVES_BY_ROUND.get(rounds)
+                if moves is not None and len(self.graph.ops) <= _SMALL_OPS:
+                    self._search_whole(moves)
                 self._begin_next(wide, narrow, track)
+            if wide.ended == _TOO_LARGE:
+                self._go_on_with(narrow)
         finally:
             for track in (wide, narrow):
                 if track.process.busy:
@@ -97,6 +102,15 @@ class Refinement:
             wide.begin()
         if not narrow.ended and not narrow.asked and (turn or done is narrow):
             narrow.begin()
+
+    def _go_on_with(self, track: Track) -> None:
+        """Use the time that is left for the other track and for schedules: nothing separates the wide one's plans."""
+        while not self.progress.done:
+            if not track.asked and not track.ended:
+                track.begin()
+            if track.asked:
+                self.take(*self._wait([track]))
+            self.primal.shake_while_waiting()
 
     def _wait(self, tracks: Sequence[Track]) -> tuple[Track, Report]:
         """The next track whose solver has an answer; with two workers, search for schedules meanwhile."""
@@ -168,7 +182,7 @@ class Refinement:
             return
         if report.optimal:
             # Without violations the plan is the optimum, as far as floating point can tell.
-            track.ended = "a stage is too large to be searched" if violations else "floating point tells no more"
+            track.ended = _TOO_LARGE if violations else "floating point tells no more"
         elif not coarse or violations:
             track.round_seconds *= _LONGER
 
@@ -197,27 +211,36 @@ class Refinement:
         return True
 
     def _pass_stages(self, track: Track, relaxation: Relaxation, solution: Vector, violations: list[Violation]) -> bool:
-        """Search the stages that no cut separates: order their recomputes, or bound their cost."""
+        """Search the stages that no cut separates: order their recomputes, or bound their cost.
+
+        Whether bounds were added. The next search may try more moves where this one tried too few.
+        """
         scripts: dict[int, Sequence[int]] = {}
         bounded = False
-        for violation in violations:
-            passage = inspect_passage(relaxation, solution, violation.target, lambda: self.progress.done)
-            if isinstance(passage, Passage):
-                scripts[violation.target] = passage.ops
-            elif passage is not None:
-                track.cuts.passages.extend(passage)
-                bounded = True
+        most_moves = track.most_moves
+        while violations and not scripts and not bounded and most_moves <= _MOST_MOVES and not self.progress.done:
+            track.most_moves = most_moves
+            for violation in violations:
+                passage = inspect_passage(
+                    relaxation, solution, violation.target, most_moves, lambda: self.progress.done
+                )
+                if isinstance(passage, Passage):
+                    scripts[violation.target] = passage.ops
+                elif passage is not None:
+                    track.cuts.passages.extend(passage)
+                    bounded = True
+            most_moves *= _MORE_MOVES
         if scripts:
             self.primal.improve(realise(relaxation, solution, scripts))
         return bounded
 
-    def _search_whole(self) -> None:
+    def _search_whole(self, most_moves: int) -> None:
         """Search a small step as one stage: tight budgets need many recomputes in one place."""
         if self.progress.done:
             return
         budget_bytes, count = self.problem.budget_bytes, len(self.graph.ops)
         whole = cheapest_passage(
-            self.graph, count, (), (), budget_bytes, _SMALL_MOVES, begun=0, stop=lambda: self.progress.done
+            self.graph, count, (), (), budget_bytes, most_moves, begun=0, stop=lambda: self.progress.done
         )
         if whole is not None and whole.cost is None:
             self.progress.prove_infeasible(f"a search of all sequences found none that fits {budget_bytes} bytes")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from hcb_opt.graph import Graph
+from hcb_opt.settled import SettledStates
 
-MOST_MOVES = 20_000
+FEW_MOVES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def cheapest_passage(
     available: Collection[int],
     kept: Collection[int],
     budget_bytes: int,
-    most_moves: int = MOST_MOVES,
+    most_moves: int = FEW_MOVES,
     *,
     begun: int | None = None,
     enough: int | None = None,
@@ -52,9 +53,10 @@ def cheapest_passage(
 ) -> Passage | None:
     """Recompute from what is available until the target can run and be left.
 
-    Uniform-cost search over resident sets; an op may run any number of times,
-    in any order. Values are dropped only to make room, and a set within one
-    that was reached no dearer is not looked at.
+    A* over resident sets (Hart, Nilsson & Raphael 1968); an op may run any number
+    of times, in any order. Values are dropped only to make room, a set within one
+    that was reached no dearer is not looked at, and what remains is estimated by
+    the ops that must run again because of what is absent.
 
     Parameters
     ----------
@@ -105,21 +107,36 @@ def cheapest_passage(
         for op in ops
     ]
     goal = bits(wanted)
-    queue: list[tuple[int, int, int, int, tuple[int, ...]]] = [(0, -begun, 0, bits(available), ())]
-    reached: dict[tuple[int, int], int] = {}
-    seen: dict[int, list[int]] = {position: [] for position in range(begun, target + 1)}
-    moves = 0
+    positions = range(begun, target + 1)
+    needed = [_read_later(runs, goal, position) for position in positions]
+
+    def cost_to_restore(next_new: int, state: int) -> int:
+        """Cost of the old ops that must run again to provide what is absent."""
+        missing, cost = needed[next_new - begun] & ~state, 0
+        for run in reversed(runs):
+            if run.op < next_new and run.outputs & missing:
+                cost += run.cost
+                missing |= run.inputs & ~state
+        return cost
+
+    start = (begun, bits(available))
+    # Cost at least, position of the next new op, moves tried before, resident, cost so far.
+    queue: list[tuple[int, int, int, int, int]] = [(cost_to_restore(*start), -begun, 0, start[1], 0)]
+    reached: dict[tuple[int, int], int] = {start: 0}
+    came_from: dict[tuple[int, int], tuple[tuple[int, int], int]] = {}
+    settled = [SettledStates(len(useful)) for _ in positions]
+    moves = pops = 0
     while queue:
-        cost, minus_next, _, state, path = heapq.heappop(queue)
-        if enough is not None and cost >= enough:
+        estimate, minus_next, _, state, cost = heapq.heappop(queue)
+        if enough is not None and estimate >= enough:
             return Passage(enough)
         next_new = -minus_next
         if next_new == target and goal & ~state == 0:
-            return Passage(cost, path)
-        if any(state & ~other == 0 for other in seen[next_new]):
+            return Passage(cost, _path(came_from, (next_new, state)))
+        if not settled[next_new - begun].add(state, cost):
             continue
-        seen[next_new].append(state)
-        if len(seen[next_new]) % 64 == 0 and stop():
+        pops += 1
+        if pops % 64 == 0 and stop():
             return None
         for run in runs:
             new = run.op == next_new
@@ -132,11 +149,29 @@ def cheapest_passage(
                 moves += 1
                 if moves > most_moves:
                     return None
-                after, total = during & ~dropped, cost + (0 if new else run.cost)
-                if total < reached.get((next_new + new, after), total + 1):
-                    reached[next_new + new, after] = total
-                    heapq.heappush(queue, (total, -next_new - new, moves, after, (*path, run.op)))
+                after, total = (next_new + new, during & ~dropped), cost + (0 if new else run.cost)
+                if total < reached.get(after, total + 1):
+                    reached[after] = total
+                    came_from[after] = (next_new, state), run.op
+                    heapq.heappush(queue, (total + cost_to_restore(*after), -after[0], moves, after[1], total))
     return Passage(None)
+
+
+def _read_later(runs: Sequence[_Run], goal: int, computed: int) -> int:
+    """What is wanted in the end, or read by the ops that have not run once so many have been computed."""
+    read = goal
+    for run in runs:
+        if run.op >= computed:
+            read |= run.inputs
+    return read
+
+
+def _path(came_from: dict[tuple[int, int], tuple[tuple[int, int], int]], state: tuple[int, int]) -> tuple[int, ...]:
+    ops = []
+    while state in came_from:
+        state, op = came_from[state]
+        ops.append(op)
+    return tuple(reversed(ops))
 
 
 def _ancestors(graph: Graph, values: Collection[int], ops: Collection[int]) -> list[int]:

@@ -12,6 +12,7 @@ from hcb_opt.formulations.frontier_cuts.cuts import Cuts
 from hcb_opt.formulations.frontier_cuts.encode import encode
 from hcb_opt.formulations.frontier_cuts.plan import Violation
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
+from hcb_opt.formulations.frontier_cuts.stage_search import FEW_MOVES
 from hcb_opt.highs import HighsProcess, Model
 from hcb_opt.progress import Problem, Progress
 
@@ -39,6 +40,8 @@ class Track:
         Whether the last round came that near to its optimum.
     relaxation : Relaxation or None
         The one that the process works on.
+    most_moves : int
+        Of the search of a stage that nothing else separates.
     asked : bool
         Whether a round has begun whose report is not taken yet; tracks may share a process.
     bound : float or None
@@ -56,6 +59,7 @@ class Track:
     coarse: bool = True
     solved: bool = True
     relaxation: Relaxation | None = None
+    most_moves: int = FEW_MOVES
     asked: bool = False
     bound: float | None = None
     ended: str = field(default="")
