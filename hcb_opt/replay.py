@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hcb_opt.errors import HcbOptError
 from hcb_opt.graph import Graph
-from hcb_opt.schedule import Compute, Schedule
+from hcb_opt.schedule import Compute, Drop, Schedule, action_word
 
 
 class IllegalSchedule(HcbOptError, ValueError):
@@ -61,7 +61,7 @@ def replay(graph: Graph, schedule: Schedule) -> Replay:
     A compute needs all its inputs resident and makes all its outputs resident
     (an output that was still resident is replaced); a drop needs its value
     resident. In the end every op has been computed and every output is
-    resident.
+    resident. Schedules with transfers are `hcb_opt.replay_transfers`'s to judge.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def replay(graph: Graph, schedule: Schedule) -> Replay:
     IllegalSchedule
         At the first step that breaks a rule, saying which.
     """
-    sizes = graph.sizes
-    resident = [False] * len(graph.values)
-    counts = [0] * len(graph.ops)
+    ops, sizes = graph.ops, graph.sizes
+    resident = [False] * len(sizes)
+    counts = [0] * len(ops)
     held = peak = cost = 0
     peak_step = 0
     first_computes = 0
@@ -87,9 +87,9 @@ def replay(graph: Graph, schedule: Schedule) -> Replay:
     timeline: list[int] = []
     for step, action in enumerate(schedule.actions):
         if isinstance(action, Compute):
-            if not 0 <= action.op < len(graph.ops):
+            if not 0 <= action.op < len(ops):
                 raise IllegalSchedule(step, f"there is no op {action.op}")
-            op = graph.ops[action.op]
+            op = ops[action.op]
             for value in op.inputs:
                 if not resident[value]:
                     raise IllegalSchedule(
@@ -107,19 +107,21 @@ def replay(graph: Graph, schedule: Schedule) -> Replay:
             during = held + op.workspace_bytes
             if during > peak:
                 peak, peak_step = during, step
-        else:
-            if not 0 <= action.value < len(graph.values):
+        elif isinstance(action, Drop):
+            if not 0 <= action.value < len(sizes):
                 raise IllegalSchedule(step, f"there is no value {action.value}")
             if not resident[action.value]:
                 raise IllegalSchedule(step, f"value '{graph.values[action.value].name}' is dropped but not resident")
             resident[action.value] = False
             held -= sizes[action.value]
             during = held
+        else:
+            raise IllegalSchedule(step, f"'{action_word(action)}' is not known here, only computes and drops are")
         timeline.append(during)
     end = len(schedule.actions)
     for position, count in enumerate(counts):
         if not count:
-            raise IllegalSchedule(end, f"op '{graph.ops[position].name}' is never computed")
+            raise IllegalSchedule(end, f"op '{ops[position].name}' is never computed")
     for value in graph.outputs:
         if not resident[value]:
             raise IllegalSchedule(end, f"output '{graph.values[value].name}' is not resident at the end")
