@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ import torch
 
 from hcb_opt.capture.torch_shim import profiled_memory
 from hcb_opt.graph import Graph
-from hcb_opt.runtime.executor import Executor
+from hcb_opt.runtime.executor import Executor, Watch
 from hcb_opt.runtime.plan import Run
 
 _MARKER = "hcb-opt op "
@@ -53,6 +53,60 @@ def median_seconds(function: Callable[[], object], device: torch.device, repeats
         _synchronize(device)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
+
+
+def op_nanoseconds(
+    executor: Executor, arguments: Sequence[torch.Tensor], device: torch.device, repeats: int
+) -> list[list[int]]:
+    """For each op of the graph, how long it took at each time that it ran, one run of the step before not counted.
+
+    On CUDA between events on the device's stream, otherwise by the clock.
+
+    Parameters
+    ----------
+    executor : Executor
+    arguments : sequence of torch.Tensor
+    device : torch.device
+    repeats : int
+        Runs of the step.
+    """
+    watch, read = _cuda_watch() if device.type == "cuda" else _clock_watch()
+    executor.run(arguments)
+    for _ in range(repeats):
+        executor.run(arguments, watch)
+    _synchronize(device)
+    times: list[list[int]] = [[] for _ in executor.graph.ops]
+    for op, nanoseconds in read():
+        times[op].append(nanoseconds)
+    return times
+
+
+def _clock_watch() -> tuple[Watch, Callable[[], Iterable[tuple[int, int]]]]:
+    found: list[tuple[int, int]] = []
+
+    @contextmanager
+    def watch(run: Run) -> Iterator[None]:
+        start = time.perf_counter_ns()
+        yield
+        if run.op is not None:
+            found.append((run.op, time.perf_counter_ns() - start))
+
+    return watch, lambda: found
+
+
+def _cuda_watch() -> tuple[Watch, Callable[[], Iterable[tuple[int, int]]]]:
+    events: list[tuple[int, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def watch(run: Run) -> Iterator[None]:
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        yield
+        end.record()
+        if run.op is not None:
+            events.append((run.op, start, end))
+
+    return watch, lambda: [(op, round(1e6 * start.elapsed_time(end))) for op, start, end in events]
 
 
 def with_measured_workspaces(executor: Executor, arguments: Sequence[torch.Tensor], device: torch.device) -> Graph:

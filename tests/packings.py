@@ -1,10 +1,12 @@
-"""Packing instances for tests: rectangles cut apart, so that the smallest arena is known."""
+"""Packing instances for tests: rectangles cut apart, whose smallest arena is known, and ops that write in place."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
+from hcb_opt.graph import Graph
 from hcb_opt.layout.instances import Buffer
 
 CAPACITY = 1024
@@ -65,3 +67,15 @@ def smallest_arena_by_trial(buffers: Sequence[Buffer]) -> int:
 def meet(one: Buffer, other: Buffer) -> bool:
     """Whether two buffers, both with bytes, are held at the same step."""
     return bool(one.size_bytes and other.size_bytes) and one.start < other.end and other.start < one.end
+
+
+def writing_in_place(graph: Graph, seed: int) -> Graph:
+    """The graph with sizes of few kinds, and ops with one output that may write over inputs of its size."""
+    rng = random.Random(seed)
+    values = tuple(replace(each, size_bytes=rng.choice((0, 2, 2, 3))) for each in graph.values)
+    ops = []
+    for op in graph.ops:
+        size = values[op.outputs[0]].size_bytes if len(op.outputs) == 1 else None
+        may = tuple(each for each in op.inputs if values[each].size_bytes == size and rng.random() < 0.8)
+        ops.append(replace(op, in_place=may, workspace_bytes=op.workspace_bytes % 3))
+    return replace(graph, values=values, ops=tuple(ops))

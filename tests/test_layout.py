@@ -123,6 +123,11 @@ def test_options_out_of_range_are_named(option: str) -> None:
         place([], **{option: 0})
 
 
+def test_a_negative_seed_is_named() -> None:
+    with pytest.raises(InvalidInput, match="seed -1: below zero"):
+        place([], seed=-1)
+
+
 def test_nothing_to_place() -> None:
     for buffers in ((), (Buffer("empty", 0, 3, 0),)):
         found = place(buffers, exact=True)

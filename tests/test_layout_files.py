@@ -39,6 +39,7 @@ def schedule_file(step: Graph, tmp_path: Path) -> Path:
 def test_buffers_are_read_by_column_names(tmp_path: Path) -> None:
     wanted = (Buffer("b1", 0, 3, 4), Buffer("b2", 3, 9, 4), Buffer("b3", 0, 9, 4))
     assert read_buffers(written(tmp_path, STACKED)) == wanted
+    assert read_buffers(written(tmp_path, "\ufeff" + STACKED)) == wanted
     turned = "size,gaps,upper,lower,id\n4,,3,0,b1\n4,,9,3,b2\n4,,9,0,b3\n"
     assert read_buffers(written(tmp_path, turned)) == wanted
 
@@ -108,6 +109,11 @@ def test_arena_and_live_peak_are_marked() -> None:
     assert panel.get_xlim() == (0, 4)
 
 
+def test_nothing_is_drawn_where_nothing_is_held(tmp_path: Path) -> None:
+    save_address_map(place([]), "net", [tmp_path / "map.png"])
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_maps_are_repeatable_files(tmp_path: Path) -> None:
     found = place(cut_rectangle(20, 0), time_limit=10)
     paths = [tmp_path / f"map.{suffix}" for suffix in ("png", "pdf", "svg")]
@@ -134,7 +140,7 @@ def test_command_prints_json(step_file: Path, schedule_file: Path, capsys: pytes
     printed = json.loads(capsys.readouterr().out)
     assert printed["arena_bytes"] == printed["live_peak_bytes"] == printed["lower_bound_bytes"] == 52
     assert printed["fragmentation"] == 0.0 and printed["proven"] is True and printed["persistent_bytes"] == 100
-    assert printed["buffers"][0].keys() == {"name", "kind", "start", "end", "size_bytes", "offset"}
+    assert printed["buffers"][0].keys() == {"name", "kind", "start", "end", "size_bytes", "offset", "written_over"}
     assert [each["kind"] for each in printed["buffers"]].count("recompute") == 2
 
 

@@ -17,6 +17,7 @@ from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph
 from hcb_opt.layout.address_map import DEFAULT_ALIGNMENT_BYTES, Layout
 from hcb_opt.layout.exact import MOST_BUFFERS, smallest_arena
+from hcb_opt.layout.in_place import joined, takeovers
 from hcb_opt.layout.instances import Buffer, value_instances
 from hcb_opt.layout.packing import Whole, pack
 from hcb_opt.layout.search import find_offsets
@@ -33,6 +34,7 @@ def layout(
     graph: Graph,
     schedule: Schedule,
     *,
+    in_place: bool = True,
     capacity_bytes: int | None = None,
     alignment_bytes: int = DEFAULT_ALIGNMENT_BYTES,
     time_limit: float = 10.0,
@@ -43,13 +45,16 @@ def layout(
     """Give every value instance and workspace of a schedule its address in one arena.
 
     What is never dropped (``graph.persistent_bytes``) lies in an arena of its own,
-    of which the layout gives the size. No op writes in place of its input: graphs
-    do not say which op could.
+    of which the layout gives the size. An op that may write over an input does so
+    where that input is dropped right after it, so that the arena may be smaller than
+    the peak that `hcb_opt.replay` counts.
 
     Parameters
     ----------
     graph : Graph
     schedule : Schedule
+    in_place : bool
+        False keeps every op's inputs and outputs apart.
     capacity_bytes : int, optional
         An arena of this size is small enough; without it, the smallest is looked for.
     alignment_bytes : int
@@ -77,8 +82,11 @@ def layout(
         If a number is out of range.
     """
     replay(graph, schedule)
+    buffers = value_instances(graph, schedule)
+    pairs = takeovers(graph, schedule, buffers) if in_place else ()
+    whole, whole_of = joined(buffers, pairs)
     placed = place(
-        value_instances(graph, schedule),
+        whole,
         capacity_bytes=capacity_bytes,
         alignment_bytes=alignment_bytes,
         time_limit=time_limit,
@@ -86,7 +94,15 @@ def layout(
         exact=exact,
         workers=workers,
     )
-    return replace(placed, persistent_bytes=_rounded_up(graph.persistent_bytes, alignment_bytes))
+    return replace(
+        placed,
+        buffers=buffers,
+        offsets=tuple(placed.offsets[index] for index in whole_of),
+        # What the exact model proves, it proves of buffers so joined; some might better be apart.
+        lower_bound_bytes=placed.live_peak_bytes if pairs else placed.lower_bound_bytes,
+        persistent_bytes=_rounded_up(graph.persistent_bytes, alignment_bytes),
+        in_place=pairs,
+    )
 
 
 def place(
@@ -123,6 +139,8 @@ def place(
     _require_positive("workers", workers)
     if capacity_bytes is not None:
         _require_positive("capacity", capacity_bytes)
+    if seed < 0:
+        raise InvalidInput(f"seed {seed}", "below zero", "give a whole number >= 0")
     packing, chosen = pack(buffers, alignment_bytes)
     target = max(packing.lower_bound, (capacity_bytes or 0) // alignment_bytes)
     exact = exact and packing.count <= MOST_BUFFERS

@@ -24,7 +24,8 @@ class Layout:
     arena_bytes : int
         Where the highest buffer ends, rounded up to the alignment.
     live_peak_bytes : int
-        Most bytes held at once, sizes rounded up to the alignment: no arena is smaller.
+        Most bytes held at once, sizes rounded up to the alignment: no arena is
+        smaller. Where ops may write over their inputs, that is counted as if all did.
     lower_bound_bytes : int
         No arena is smaller: the live peak, or more where the exact model proved more.
     persistent_bytes : int
@@ -32,6 +33,9 @@ class Layout:
     found_by : str
         Which rule or search found it.
     seconds : float
+    in_place : tuple of (int, int)
+        Buffers that lie where another one lies, which they are written over, and
+        that other one. Its bytes count once.
     """
 
     buffers: tuple[Buffer, ...]
@@ -43,6 +47,13 @@ class Layout:
     persistent_bytes: int
     found_by: str
     seconds: float
+    in_place: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """For each buffer, the first step at which its bytes are not its own any more."""
+        taken = {giver: self.buffers[taker].start for taker, giver in self.in_place}
+        return tuple(taken.get(index, buffer.end) for index, buffer in enumerate(self.buffers))
 
     @property
     def fragmentation(self) -> float:

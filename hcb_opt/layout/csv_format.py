@@ -33,7 +33,7 @@ def read_buffers(path: str | Path) -> tuple[Buffer, ...]:
         If the file cannot be read or is no such file; the message names the line.
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:  # as spreadsheets write it
             reader = csv.DictReader(file)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
@@ -48,7 +48,7 @@ def read_buffers(path: str | Path) -> tuple[Buffer, ...]:
 
 
 def write_offsets(layout: Layout, path: str | Path) -> None:
-    """Write a layout's buffers with their offsets, in bytes.
+    """Write a layout's buffers with their offsets, in bytes; what is written over ends where its bytes are taken.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def write_offsets(layout: Layout, path: str | Path) -> None:
     with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*COLUMNS, "offset"))
-        for buffer, offset in zip(layout.buffers, layout.offsets, strict=True):
-            writer.writerow((buffer.name, buffer.start, buffer.end, buffer.size_bytes, offset))
+        for buffer, end, offset in zip(layout.buffers, layout.ends, layout.offsets, strict=True):
+            writer.writerow((buffer.name, buffer.start, end, buffer.size_bytes, offset))
 
 
 def _buffer(row: dict[str, str], where: str) -> Buffer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hcb_opt.graph import Graph
-from hcb_opt.schedule import Compute, Schedule
+from hcb_opt.schedule import Compute, Schedule, require_plain
 
 
 class Kind(StrEnum):
@@ -59,7 +59,13 @@ def value_instances(graph: Graph, schedule: Schedule) -> tuple[Buffer, ...]:
     tuple of Buffer
         In the order in which a run needs them: of each compute the outputs, in
         the op's order, then the workspace if there is any.
+
+    Raises
+    ------
+    InvalidInput
+        If the schedule has transfers.
     """
+    require_plain(schedule, "layout")
     found: list[tuple[str, int, int, Kind]] = []
     ends: list[int] = []
     held: dict[int, int] = {}

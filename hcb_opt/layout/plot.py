@@ -29,7 +29,6 @@ def address_map_figure(layout: Layout, title: str) -> Figure:
     Parameters
     ----------
     layout : Layout
-        Of at least one buffer.
     title : str
 
     Returns
@@ -73,8 +72,8 @@ def _draw(panel: Axes, layout: Layout) -> None:
     unit, name = next(each for each in BYTE_UNITS if each[0] <= max(1, layout.arena_bytes))
     for kind in Kind:
         corners = [
-            _corners(buffer.start, buffer.end, offset / unit, (offset + buffer.size_bytes) / unit)
-            for buffer, offset in zip(layout.buffers, layout.offsets, strict=True)
+            _corners(buffer.start, end, offset / unit, (offset + buffer.size_bytes) / unit)
+            for buffer, end, offset in zip(layout.buffers, layout.ends, layout.offsets, strict=True)
             if buffer.kind is kind and buffer.size_bytes
         ]
         if corners:
@@ -85,7 +84,8 @@ def _draw(panel: Axes, layout: Layout) -> None:
     arena, peak = layout.arena_bytes / unit, layout.live_peak_bytes / unit
     panel.axhline(arena, color="black", linewidth=1.0, label="arena")
     panel.axhline(peak, color="#D55E00", linewidth=1.0, linestyle="--", label="live peak")
-    panel.set_xlim(min(each.start for each in layout.buffers), max(each.end for each in layout.buffers))
+    first = min((each.start for each in layout.buffers), default=0)
+    panel.set_xlim(first, max((each.end for each in layout.buffers), default=first + 1))
     panel.set_ylim(0, 1.04 * max(arena, 1 / unit))
     panel.set_xlabel("step")
     panel.set_ylabel(f"address, {name}")

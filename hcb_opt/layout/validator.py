@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from hcb_opt.errors import HcbOptError
 from hcb_opt.graph import Graph
 from hcb_opt.layout.address_map import Layout
-from hcb_opt.layout.instances import Buffer
-from hcb_opt.schedule import Compute, Schedule
+from hcb_opt.layout.instances import Buffer, Kind
+from hcb_opt.schedule import Compute, Drop, Schedule, require_plain
 
 
 class BadLayout(HcbOptError, ValueError):
@@ -23,7 +24,7 @@ class BadLayout(HcbOptError, ValueError):
     ----------
     rule : str
         ``count``, ``lifetime``, ``place``, ``alignment``, ``arena``, ``capacity``,
-        ``overlap`` or ``schedule``.
+        ``overlap``, ``in place`` or ``schedule``.
     reason : str
         How, naming the buffers, bytes and step.
     """
@@ -35,6 +36,9 @@ class BadLayout(HcbOptError, ValueError):
 
 def check_layout(layout: Layout, capacity_bytes: int | None = None) -> None:
     """Check that no two buffers share bytes while both are held, and that all lie where they may.
+
+    Those of ``layout.in_place`` share all their bytes; whether an op could do that
+    shows in its schedule only.
 
     Parameters
     ----------
@@ -53,11 +57,11 @@ def check_layout(layout: Layout, capacity_bytes: int | None = None) -> None:
         _check_place(buffer, offset, layout)
     if capacity_bytes is not None and layout.arena_bytes > capacity_bytes:
         raise BadLayout("capacity", f"the arena has {layout.arena_bytes} bytes, the capacity is {capacity_bytes}")
-    _check_apart(layout)
+    _check_apart(layout, _check_pairs(layout))
 
 
 def check_schedule_layout(graph: Graph, schedule: Schedule, layout: Layout) -> None:
-    """Check a layout, and that its buffers are those of a schedule.
+    """Check a layout, and that its buffers are those of a schedule, written over only where an op could.
 
     Parameters
     ----------
@@ -70,18 +74,23 @@ def check_schedule_layout(graph: Graph, schedule: Schedule, layout: Layout) -> N
     ------
     BadLayout
         At the first fault.
+    InvalidInput
+        If the schedule has transfers.
     """
+    require_plain(schedule, "layout")
     check_layout(layout)
     waiting = iter(layout.buffers)
     held: dict[str, Buffer] = {}
 
-    def expect(name: str, step: int, size_bytes: int) -> Buffer:
+    def expect(name: str, step: int, size_bytes: int, workspace: bool = False) -> Buffer:
         buffer = next(waiting, None)
         if buffer is None:
             raise BadLayout("schedule", f"'{name}', needed at step {step}, has no buffer")
         if (buffer.name, buffer.start, buffer.size_bytes) != (name, step, size_bytes):
             wanted = f"'{name}' with {size_bytes} bytes at step {step}"
             raise BadLayout("schedule", f"{_shown(buffer)} with {buffer.size_bytes} bytes stands where {wanted} should")
+        if (buffer.kind is Kind.WORKSPACE) != workspace:
+            raise BadLayout("schedule", f"{_shown(buffer)} is to be a {'workspace' if workspace else 'value'}")
         return buffer
 
     def release(buffer: Buffer, step: int) -> None:
@@ -97,7 +106,7 @@ def check_schedule_layout(graph: Graph, schedule: Schedule, layout: Layout) -> N
                     release(held.pop(name), step)
                 held[name] = expect(name, step, graph.values[value].size_bytes)
             if op.workspace_bytes:
-                release(expect(op.name, step, op.workspace_bytes), step + 1)
+                release(expect(op.name, step, op.workspace_bytes, workspace=True), step + 1)
         else:
             release(held.pop(graph.values[action.value].name), step)
     for buffer in held.values():
@@ -105,6 +114,22 @@ def check_schedule_layout(graph: Graph, schedule: Schedule, layout: Layout) -> N
     left = next(waiting, None)
     if left is not None:
         raise BadLayout("schedule", f"{_shown(left)} is no buffer of the schedule")
+    for taker, giver in layout.in_place:
+        _check_takeover(graph, schedule, layout.buffers[taker], layout.buffers[giver])
+
+
+def _check_takeover(graph: Graph, schedule: Schedule, taker: Buffer, giver: Buffer) -> None:
+    """The op that begins the one could write it over the other, which is dropped before anything else happens."""
+    action = schedule.actions[taker.start]
+    op = graph.ops[action.op] if isinstance(action, Compute) else None
+    if op is None or taker.kind is Kind.WORKSPACE or len(op.outputs) != 1:
+        raise BadLayout("in place", f"{_shown(taker)} is no op's only output")
+    if giver.name not in [graph.values[value].name for value in op.in_place]:
+        raise BadLayout("in place", f"op '{op.name}' may not write over {_shown(giver)}")
+    following = schedule.actions[taker.start + 1 : giver.end + 1]
+    dropped = [graph.values[each.value].name for each in following if isinstance(each, Drop)]
+    if len(dropped) < len(following) or dropped[-1:] != [giver.name]:
+        raise BadLayout("in place", f"{_shown(giver)} is not dropped right after op '{op.name}', which writes over it")
 
 
 def _check_place(buffer: Buffer, offset: int, layout: Layout) -> None:
@@ -121,7 +146,30 @@ def _check_place(buffer: Buffer, offset: int, layout: Layout) -> None:
         raise BadLayout("arena", f"{_shown(buffer)} ends at byte {end}, the arena at {layout.arena_bytes}")
 
 
-def _check_apart(layout: Layout) -> None:
+def _check_pairs(layout: Layout) -> list[int]:
+    """That what is written over another buffer lies right there; for each buffer, when its bytes are given up."""
+    ends = [buffer.end for buffer in layout.buffers]
+    takers: set[int] = set()
+    givers: set[int] = set()
+    for taker, giver in layout.in_place:
+        if not (0 <= taker < len(ends) and 0 <= giver < len(ends)):
+            raise BadLayout("in place", f"({taker}, {giver}) are no two of {len(ends)} buffers")
+        one, other = layout.buffers[taker], layout.buffers[giver]
+        both = f"{_shown(one)} is to be written over {_shown(other)}"
+        if taker in takers or giver in givers:
+            raise BadLayout("in place", f"{both}, and so is another, or it over another")
+        if not other.start < one.start < other.end:
+            raise BadLayout("in place", f"{both}, which is not held when it starts")
+        if (layout.offsets[taker], one.size_bytes) != (layout.offsets[giver], other.size_bytes):
+            places = [f"{layout.buffers[each].size_bytes} bytes at {layout.offsets[each]}" for each in (taker, giver)]
+            raise BadLayout("in place", f"{both}, but they have {' and '.join(places)}")
+        takers.add(taker)
+        givers.add(giver)
+        ends[giver] = one.start
+    return ends
+
+
+def _check_apart(layout: Layout, ends: Sequence[int]) -> None:
     """Walk through the starts in time, with what is held sorted by its first byte."""
     held: list[tuple[int, int, int]] = []
     ending: list[tuple[int, int]] = []
@@ -142,7 +190,7 @@ def _check_apart(layout: Layout) -> None:
                 where = f"share bytes {first} to {last} at step {buffer.start}"
                 raise BadLayout("overlap", f"{_shown(other)} and {_shown(buffer)} {where}")
         held.insert(place, entry)
-        heapq.heappush(ending, (buffer.end, index))
+        heapq.heappush(ending, (ends[index], index))
 
 
 def _range_of(layout: Layout, index: int) -> tuple[int, int, int]:
