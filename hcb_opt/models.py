@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -206,6 +207,30 @@ def gpt2(
     _require_multiple("gpt2 flag 'width'", width, heads)
     model = Gpt2(layers, width, heads, vocabulary, sequence, dropout)
     return model, _token_loss, token_batch(batch, sequence, vocabulary)
+
+
+@_register
+def gpt2_fused(
+    layers: int = 12,
+    width: int = 768,
+    heads: int = 12,
+    vocabulary: int = 50257,
+    sequence: int = 512,
+    batch: int = 8,
+    dropout: float = 0.0,
+) -> Step:
+    """GPT-2 of fused layers, whose loss never holds the scores whole and whose dropout keeps no masks."""
+    model, _, tokens = gpt2(layers, width, heads, vocabulary, sequence, batch, dropout)
+    fused = import_module("hcb_opt.runtime.fused")
+
+    def loss_fn(model: Any, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        tokens, targets = batch
+        loss: torch.Tensor = fused.linear_cross_entropy(
+            model.hidden(tokens).flatten(0, 1), model.head.weight, targets.flatten()
+        )
+        return loss
+
+    return fused.fuse(model), loss_fn, tokens
 
 
 @_register

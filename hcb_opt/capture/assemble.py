@@ -11,7 +11,9 @@ import torch.fx
 from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.capture import torch_shim
 from hcb_opt.capture.costs import CostModel
-from hcb_opt.capture.storages import Slot, Slots, find_slots, is_op, live_nodes, slot_bytes, slot_leaves
+from hcb_opt.capture.in_place import overwritable
+from hcb_opt.capture.scratch import node_scratch
+from hcb_opt.capture.storages import Slot, Slots, find_slots, is_op, live_nodes, slot_bytes, slot_dtype, slot_leaves
 from hcb_opt.capture.work import flop_counter_flops, node_work
 from hcb_opt.errors import CaptureError
 from hcb_opt.graph import Graph, Phase
@@ -64,8 +66,11 @@ def assemble(
             cost=cost.cost(node_work(node)),
             inputs=tuple(_value_name(slot) for slot in _read_slots(node, slots)),
             outputs=tuple((_value_name(slot), slot_bytes(slot)) for slot in written[node]),
+            workspace_bytes=node_scratch(node).held_bytes,
             phase=Phase.FORWARD if node.name in forward_names else Phase.BACKWARD,
             seeded=torch_shim.is_seeded(node),
+            dtypes=tuple(map(slot_dtype, written[node])),
+            in_place=tuple(_value_name(slot) for slot in overwritable(node, _read_slots(node, slots), slots)),
         )
         for node in nodes
     ]

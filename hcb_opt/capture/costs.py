@@ -27,6 +27,8 @@ class Work:
         rows it looks up, not the table.
     dtype : str
         What it computes in, as in ``float32``.
+    scratch_bytes : int
+        Written to scratch memory of its own and read from it, where that is declared.
     """
 
     flops: int
@@ -34,6 +36,7 @@ class Work:
     read_bytes: int
     written_bytes: int
     dtype: str
+    scratch_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Device:
     flops_per_second : mapping of str to int
         By dtype; the dtypes that are missing run at float32's rate.
     bytes_per_second : int
+    host_bytes_per_second : int
+        To host memory, and from it, at the same time.
     launch_ns : int
         Time an op takes whatever its size.
     """
@@ -55,6 +60,7 @@ class Device:
     source: str
     flops_per_second: Mapping[str, int]
     bytes_per_second: int
+    host_bytes_per_second: int
     launch_ns: int
 
 
@@ -91,8 +97,8 @@ def flop_cost(work: Work) -> int:
 
 
 def byte_cost(work: Work) -> int:
-    """Bytes read and written."""
-    return max(1, work.read_bytes + work.written_bytes)
+    """Bytes read and written, those of scratch memory included."""
+    return max(1, work.read_bytes + work.written_bytes + work.scratch_bytes)
 
 
 def roofline_cost(work: Work, device: Device) -> int:

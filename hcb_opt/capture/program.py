@@ -100,6 +100,13 @@ class TensorLayout:
     device: str
     offset: int | None
 
+    @property
+    def span(self) -> int:
+        """Elements of memory from the first one to the last."""
+        if 0 in self.shape:
+            return 0
+        return 1 + sum((count - 1) * stride for count, stride in zip(self.shape, self.strides, strict=True))
+
 
 @dataclass(frozen=True)
 class Program:

@@ -112,7 +112,7 @@ def trace_step(model: torch.nn.Module, loss_fn: LossFunction, batch: Any) -> Tra
     if not any(trainable):
         raise CaptureError(f"{type(model).__name__}: no parameter is trainable; set requires_grad on those to train")
     mode = torch_shim.existing_fake_mode(tensors) or torch_shim.fake_tensors()
-    arguments = [torch_shim.to_fake(mode, each) for each in tensors]
+    arguments = _apart([torch_shim.to_fake(mode, each) for each in tensors])
     forward_names: set[str] = set()
 
     def joint(given: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
@@ -133,6 +133,12 @@ def trace_step(model: torch.nn.Module, loss_fn: LossFunction, batch: Any) -> Tra
         module = torch_shim.trace_functional(joint, arguments, mode)
     _check_constants(module)
     return Trace(module, frozenset(forward_names), arguments, tuple(parameters), tuple(buffers))
+
+
+def _apart(arguments: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Aliases in the place of tensors that come a second time, so that each is an argument of its own."""
+    first = {id(each): position for position, each in reversed(list(enumerate(arguments)))}
+    return [each if first[id(each)] == position else each.detach() for position, each in enumerate(arguments)]
 
 
 def _buffers(model: torch.nn.Module) -> dict[str, torch.Tensor]:

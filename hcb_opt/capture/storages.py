@@ -104,6 +104,12 @@ def slot_bytes(slot: Slot) -> int:
     return leaf.untyped_storage().nbytes() if isinstance(leaf, torch.Tensor) else 0
 
 
+def slot_dtype(slot: Slot) -> str:
+    """As in ``float32``; empty for a result that is no tensor."""
+    leaf = torch_shim.tree_leaves(slot.node.meta["val"])[slot.index]
+    return str(leaf.dtype).removeprefix("torch.") if isinstance(leaf, torch.Tensor) else ""
+
+
 def _result_slots(
     node: torch.fx.Node,
     op: torch._ops.OpOverload,

@@ -10,6 +10,7 @@ import torch.fx
 
 from hcb_opt.capture import torch_shim
 from hcb_opt.capture.costs import Work
+from hcb_opt.capture.scratch import node_scratch
 from hcb_opt.capture.storages import operator_of
 
 aten = torch.ops.aten
@@ -62,6 +63,7 @@ def node_work(node: torch.fx.Node) -> Work:
         read_bytes=sum(reads.values()),
         written_bytes=written_bytes,
         dtype=_dtype([*inputs, *outputs]),
+        scratch_bytes=node_scratch(node).moved_bytes,
     )
 
 

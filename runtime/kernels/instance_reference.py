@@ -54,6 +54,9 @@ class Launch:
         Held while it runs.
     ended : tuple of Place
         Held by values up to this run, and by none any more.
+    in_place : bool
+        Its only output lies where one of its inputs lies, and is written over it:
+        as long as that input, it needs word i of it for its own word i only.
     """
 
     op: int
@@ -61,6 +64,7 @@ class Launch:
     outputs: tuple[Place, ...] = ()
     workspace: Place = NOWHERE
     ended: tuple[Place, ...] = ()
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,11 +78,16 @@ class Gpt2(nn.Module):
         self.head = nn.Linear(width, vocabulary, bias=False)
         self.head.weight = self.tokens.weight
 
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """From tokens (batch, sequence) to what the head reads, (batch, sequence, width)."""
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        embedded = self.drop(self.tokens(tokens) + self.positions(positions))
+        normed: Tensor = self.norm(self.blocks(embedded))
+        return normed
+
     def forward(self, tokens: Tensor) -> Tensor:
         """From tokens (batch, sequence) to scores (batch, sequence, vocabulary)."""
-        positions = torch.arange(tokens.shape[1], device=tokens.device)
-        hidden = self.drop(self.tokens(tokens) + self.positions(positions))
-        scores: Tensor = self.head(self.norm(self.blocks(hidden)))
+        scores: Tensor = self.head(self.hidden(tokens))
         return scores
 
 
