@@ -3,14 +3,22 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 RESULTS := results
+OUT ?= $(RESULTS)/gpu
 
-.PHONY: help gap test proofs coq clean
+.PHONY: help gap gpu test proofs coq clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
 gap: $(READY) ## capture GPT-2, ResNet-50 and U-Net, solve them at six budgets, draw the gap plot
 	$(PYTHON) -m hcb_opt reproduce gap --output $(RESULTS)/gap
+
+# Neither environment nor installation: a CUDA machine's own Python has the torch that fits its driver.
+gpu: ## measure on this machine's CUDA device in less than ten minutes, with its own python3, into results/gpu or OUT
+	@python3 -c 'import sys; from importlib.util import find_spec; \
+	    missing = [each for each in ("torch", "triton", "numpy") if find_spec(each) is None]; \
+	    sys.exit("make gpu: " + sys.executable + " lacks " + ", ".join(missing) if missing else 0)'
+	PYTHONPATH=. python3 -m hcb_opt reproduce gpu --output $(OUT)
 
 test: $(READY) ## all quick tests, lint, types, import rules and proofs
 	$(PYTHON) -m ruff check .

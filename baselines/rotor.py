@@ -12,7 +12,7 @@ from hcb_opt.blocks import Chain, frontier_bytes, last_forward_reads, narrow_bou
 from hcb_opt.chains.partition import Partition
 from hcb_opt.graph import Graph
 from hcb_opt.progress import Problem, Progress
-from hcb_opt.realise import missing_ancestors
+from hcb_opt.realise import GrowingSequence
 from hcb_opt.registry import method
 from hcb_opt.replay import replay
 from hcb_opt.rotor import Move, Release, Rotor, Run, Stage
@@ -102,8 +102,7 @@ def stages_of(partition: Partition) -> list[Stage]:
 
 def _stage(partition: Partition, number: int) -> Stage:
     graph, turn = partition.graph, partition.turn
-    ops = range(partition.boundaries[number], partition.boundaries[number + 1])
-    backward = range(partition.backward_starts[number], partition.backward_ends[number])
+    ops, backward = partition.ops(number), partition.backward(number)
     output, saved = _output(partition, number), _saved(partition, number)
     tape = output | saved
     last = number == partition.count - 1
@@ -134,8 +133,7 @@ def _output(partition: Partition, number: int) -> frozenset[int]:
 def _saved(partition: Partition, number: int) -> frozenset[int]:
     """What the backward reads of a block, less what it no longer does once the block's own begins."""
     graph, output = partition.graph, _output(partition, number)
-    ops = range(partition.boundaries[number], partition.boundaries[number + 1])
-    written = (value for op in ops for value in graph.ops[op].outputs if value not in graph.required)
+    written = (value for op in partition.ops(number) for value in graph.ops[op].outputs if value not in graph.required)
     return frozenset(
         value
         for value in written
@@ -185,64 +183,40 @@ def _is_cheaper(tables: Rotor, slots: int) -> bool:
 
 def schedule_of(partition: Partition, moves: Iterable[Move]) -> Schedule:
     """The schedule of a plan; whatever an op reads that the plan does not hold is computed again before it."""
-    walk = _Walk(partition)
+    sequence = GrowingSequence(partition.graph)
+    begun = 0
     for move in moves:
         if isinstance(move, Run):
             output = _output(partition, move.stage) if move.output else frozenset()
-            walk.run(move.stage, output | _saved(partition, move.stage) if move.tape else output)
+            kept = output | _saved(partition, move.stage) if move.tape else output
+            first = move.stage == begun
+            begun += first
+            _run(sequence, partition.ops(move.stage), kept, first=first)
         elif isinstance(move, Release):
-            walk.forget(_output(partition, move.stage))
+            sequence.forget(_output(partition, move.stage))
         else:
-            walk.reverse(move.stage)
-    return schedule_from_computes(partition.graph, walk.order)
+            _reverse(sequence, partition.backward(move.stage))
+            sequence.forget(_saved(partition, move.stage) | _output(partition, move.stage))
+    return schedule_from_computes(partition.graph, sequence.order)
 
 
-class _Walk:
-    """A run through a plan: what has been computed, and which values count as held."""
-
-    def __init__(self, partition: Partition) -> None:
-        self.partition, self.graph = partition, partition.graph
-        self.order: list[int] = []
-        self._available = [False] * len(self.graph.values)
-        self._begun = 0
-
-    def run(self, stage: int, kept: Collection[int]) -> None:
-        ops = range(self.partition.boundaries[stage], self.partition.boundaries[stage + 1])
-        if self._begun == stage:
-            self._begun += 1
-            for op in ops:
-                self._provide(self.graph.ops[op].inputs)
-                self._compute(op)
-        else:
-            self._forget_again(self._provide(kept), kept)
-        self.forget(value for op in ops for value in self.graph.ops[op].outputs if value not in kept)
-
-    def reverse(self, stage: int) -> None:
-        partition = self.partition
-        fresh: list[int] = []
-        for position in range(partition.backward_starts[stage], partition.backward_ends[stage]):
-            fresh += self._provide(self.graph.ops[position].inputs)
-            self._compute(position)
-        self._forget_again(fresh, ())
-        self.forget(_saved(partition, stage) | _output(partition, stage))
-
-    def forget(self, values: Iterable[int]) -> None:
-        for value in values:
-            if value not in self.graph.required:
-                self._available[value] = False
-
-    def _forget_again(self, fresh: Iterable[int], kept: Collection[int]) -> None:
-        self.forget(value for value in fresh if value not in kept)
-
-    def _provide(self, values: Iterable[int]) -> list[int]:
-        """Compute what these values lack; returns the values that it made available."""
-        ops = missing_ancestors(self.graph, values, self._available)
-        fresh = [value for op in ops for value in self.graph.ops[op].outputs if not self._available[value]]
+def _run(sequence: GrowingSequence, ops: range, kept: Collection[int], *, first: bool) -> None:
+    """Run a stage and leave what is kept: all of it the first time, else what that takes."""
+    if first:
         for op in ops:
-            self._compute(op)
-        return fresh
+            sequence.provide(sequence.graph.ops[op].inputs)
+            sequence.compute(op)
+    else:
+        fresh = sequence.provide(kept)
+        sequence.forget(value for value in fresh if value not in kept)
+    written = (value for op in ops for value in sequence.graph.ops[op].outputs)
+    sequence.forget(value for value in written if value not in kept)
 
-    def _compute(self, op: int) -> None:
-        self.order.append(op)
-        for value in self.graph.ops[op].outputs:
-            self._available[value] = True
+
+def _reverse(sequence: GrowingSequence, backward: range) -> None:
+    """Run a stage's backward; what it computes again on the way is forgotten at its end."""
+    fresh: list[int] = []
+    for op in backward:
+        fresh += sequence.provide(sequence.graph.ops[op].inputs)
+        sequence.compute(op)
+    sequence.forget(fresh)

@@ -55,12 +55,8 @@ def run_default(
     quick : bool
         Two small networks at three budgets, a second per solve unless told
         otherwise.
-    time_limit : float, optional
-        Seconds per solve; 60 if not given.
-    workers : int
-        As in `solve_schedule`.
-    executor : Executor, optional
-        Where tasks are solved; processes of this machine if not given.
+    time_limit, workers, executor
+        As in `hcb_opt.experiments.catalogue.Experiment`.
     """
     if time_limit is None:
         time_limit = 1.0 if quick else 60.0
@@ -165,6 +161,5 @@ def ratio_figure(rows: Sequence[SolveRow]) -> Figure:
         ratios.set_yticks(places, list(means))
         ratios.invert_yaxis()
         for axes in (ratios, served):
-            axes.grid(color="#DDDDDD", linewidth=0.4)
-            axes.set_axisbelow(True)
+            axes.grid(True)
     return figure

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ class Bench:
 
     Rows are appended to ``NAME.partial.jsonl`` as they come. A run that finds
     such a file of the same settings, machine and versions takes its rows over;
-    `finish` removes it.
+    `reporting` removes it.
 
     Parameters
     ----------
@@ -72,8 +73,24 @@ class Bench:
         """What an interrupted run noted under a name, or what ``find`` finds now, to be noted."""
         return self._journal.noted(name, find)
 
-    def finish(self) -> None:
-        """Say that every task was done: the next run starts anew."""
+    @contextmanager
+    def reporting(self, rows: Sequence[object], write: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """Report what there is when the block ends, however it ends; if well, the next run starts anew.
+
+        Parameters
+        ----------
+        rows : sequence
+            Grows in the block; nothing is reported without any.
+        write : callable
+            Takes the facts, and among them whether the run is ``complete``.
+        """
+        complete = False
+        try:
+            yield
+            complete = True
+        finally:
+            if rows:
+                write({**self.facts, "complete": complete})
         self._journal.remove()
 
 

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from inspect import signature
 
 import hcb_opt.experiments
+from hcb_opt.errors import HcbOptError
+
+
+class NotHere(HcbOptError):
+    """The experiment cannot be made on this machine; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,11 @@ class Experiment:
     run : callable
         ``run(directory, quick)`` makes it with its default configuration, writes
         its files into ``directory`` and prints its table; ``quick`` takes a
-        small version that shows in seconds whether everything works.
+        small version that shows in seconds whether everything works. Some take,
+        by keyword and optional, ``time_limit``: seconds per solve, 60 or, with
+        ``quick``, a few; ``workers``: as in `hcb_opt.solve_schedule`;
+        ``executor``: where tasks are solved, processes of this machine if not
+        given.
     """
 
     name: str

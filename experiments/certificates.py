@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hcb_opt.bound_proof import proven_bound
 from hcb_opt.budget import parse_budget
@@ -15,7 +16,9 @@ from hcb_opt.errors import InvalidInput
 from hcb_opt.experiments.certificates_report import CertificateRow, write_report
 from hcb_opt.experiments.machine import machine_facts
 from hcb_opt.experiments.published import load_instances
+from hcb_opt.experiments.row_files import save_text
 from hcb_opt.experiments.scaling import Subject, captured
+from hcb_opt.files import require_folder
 from hcb_opt.formulations.frontier_cuts.certified_bounds import prove_bound
 from hcb_opt.generators import chain, u_shape
 from hcb_opt.graph import Graph
@@ -23,7 +26,7 @@ from hcb_opt.layer_graphs import layer_graph
 from hcb_opt.proof_text import case_text, read_case
 from hcb_opt.replay import replay
 from hcb_opt.solve import solve_schedule
-from hcb_opt.verified import CERT, CHECK, ask, program, verdicts
+from hcb_opt.verified import CERT, CHECK, ask, program
 from hcb_opt.verify import verify
 
 NAME = "certificates"
@@ -119,7 +122,7 @@ def run(directory: Path, cases: Sequence[Case], *, time_limit: float = 60.0, wor
     NotVerified
         If a certificate does not hold, or the checkers disagree.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    require_folder(directory)
     facts = {**machine_facts(), "time limit, s": time_limit, "workers": workers}
     rows: list[CertificateRow] = []
     for case in cases:
@@ -168,7 +171,7 @@ def certify(
     began = time.perf_counter()
     proof = prove_bound(graph, budget_bytes, result.cost, time_limit=time_limit)
     proof_seconds = time.perf_counter() - began
-    path.write_text(case_text(graph, result.schedule, budget_bytes, proof), encoding="utf-8")
+    save_text(case_text(graph, result.schedule, budget_bytes, proof), path)
     verified = verify(path)
     higher = replace(proof, target=proof.target + proof.unit)
     return replace(
@@ -183,7 +186,7 @@ def certify(
         proof_seconds=proof_seconds,
         python_seconds=_seconds(partial(_check_here, path)),
         program_seconds=_seconds(partial(_check_by_programs, path)) if verified.by_programs else None,
-        higher_refused=_refused(case_text(graph, None, budget_bytes, higher), path.with_suffix(".higher")),
+        higher_refused=_refused(case_text(graph, None, budget_bytes, higher)),
     )
 
 
@@ -205,15 +208,15 @@ def _check_by_programs(path: Path) -> None:
     ask(CERT, path)
 
 
-def _refused(text: str, path: Path) -> bool:
+def _refused(text: str) -> bool:
     """Whether every checker at hand refuses a proof."""
-    path.write_text(text, encoding="utf-8")
-    case = read_case(path)
-    assert case.budget_bytes is not None and case.proof is not None
-    try:
-        proven_bound(case.graph, case.budget_bytes, case.proof)
-        refused = False
-    except InvalidInput:
-        refused = program(CERT) is None or list(verdicts(CERT, [text], path)) == ["REJECTED"]
-    path.unlink()
-    return refused
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "higher.cert"
+        path.write_text(text, encoding="utf-8")
+        case = read_case(path)
+        assert case.budget_bytes is not None and case.proof is not None
+        try:
+            proven_bound(case.graph, case.budget_bytes, case.proof)
+        except InvalidInput:
+            return program(CERT) is None or list(ask(CERT, path)) == ["REJECTED"]
+        return False

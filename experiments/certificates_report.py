@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hcb_opt.budget import format_bytes
-from hcb_opt.experiments.row_files import FORMAT_VERSION, facts_block, markdown_table, save_text, seconds
-from hcb_opt.files import replacing, write_json
+from hcb_opt.experiments.row_files import facts_block, markdown_table, save_rows, save_text, seconds
 from hcb_opt.result import relative_gap
 
 _NOTE = (
@@ -78,6 +76,10 @@ class CertificateRow:
             return None
         return relative_gap(self.cost, self.lower_bound)
 
+    def record(self) -> dict[str, Any]:
+        """The row as it is written to files."""
+        return {**asdict(self), "gap": self.gap}
+
 
 def write_report(rows: Sequence[CertificateRow], directory: Path, facts: Mapping[str, Any]) -> None:
     """Write ``certificates.md``, ``.csv`` and ``.json``.
@@ -91,13 +93,7 @@ def write_report(rows: Sequence[CertificateRow], directory: Path, facts: Mapping
     facts : mapping
         Machine, versions and settings.
     """
-    records = [{**asdict(row), "gap": row.gap} for row in rows]
-    with replacing(directory / "certificates.csv") as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
-    document = {"format": "hcb-opt certificates", "version": FORMAT_VERSION, "provenance": dict(facts), "rows": records}
-    write_json(directory / "certificates.json", document, rows=("rows",))
+    save_rows(rows, directory, "certificates", facts)
     reasons = [f"- {row.instance} at {row.share:.0%}: {row.reason}" for row in rows if row.cost is None]
     parts = ["# Certificates", _NOTE, table(rows), "\n".join(reasons), facts_block(facts)]
     save_text("\n\n".join(filter(None, parts)) + "\n", directory / "certificates.md")

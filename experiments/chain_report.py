@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hcb_opt.experiments.machine import machine_facts
 from hcb_opt.experiments.row_files import Row, facts_block, save_rows, save_text
 from hcb_opt.figure_style import FIGURE_STYLE, save_figure
+from hcb_opt.files import require_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def write_report(
         Drawn from the rows.
     settings : mapping
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    require_folder(directory)
     facts = {**machine_facts(), **settings}
     save_rows(rows, directory, name, facts)
     whole = f"{text}\n\n## Machine and settings\n\n{facts_block(facts)}\n"
@@ -127,5 +128,4 @@ def _draw(axes: Axes, panel: Panel, looks: Mapping[str, Mapping[str, str]]) -> N
     axes.set_title(panel.title)
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
-    axes.grid(color="#DDDDDD", linewidth=0.4)
-    axes.set_axisbelow(True)
+    axes.grid(True)

@@ -7,15 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from hcb_opt.experiments.checkmate_strategies import (
-    NETWORK_NOTE,
-    NETWORKS,
-    QUICK_BUDGETS,
-    QUICK_NETWORKS,
-    STRATEGIES,
-    solve_networks,
-)
-from hcb_opt.experiments.even_sweep import BUDGETS
+from hcb_opt.experiments.checkmate_strategies import NETWORK_NOTE, STRATEGIES, run_strategies
 from hcb_opt.experiments.overhead_curves import by_instance, overhead_figure, slowdown_table
 from hcb_opt.experiments.row_files import facts_block, save_rows, save_text
 from hcb_opt.experiments.solve_row import SolveRow
@@ -47,22 +39,12 @@ def run_default(
         Gets ``checkmate-budget.md``, ``.csv``, ``.json``, ``.png`` and ``.pdf``.
     quick : bool
         Three networks at three budgets, 3 s per solve unless told otherwise.
-    time_limit : float, optional
-        Seconds per solve; 60 if not given.
-    workers : int
-        As in `solve_schedule`.
-    executor : Executor, optional
-        Where tasks are solved; processes of this machine if not given.
+    time_limit, workers, executor
+        As in `hcb_opt.experiments.catalogue.Experiment`.
     """
-    if time_limit is None:
-        time_limit = 3.0 if quick else 60.0
-    networks, budgets = (QUICK_NETWORKS, QUICK_BUDGETS) if quick else (NETWORKS, BUDGETS)
-    rows, facts, sweep = solve_networks(
-        directory, NAME, networks, budgets, time_limit=time_limit, workers=workers, executor=executor
+    run_strategies(
+        directory, NAME, write_report, quick=quick, time_limit=time_limit, workers=workers, executor=executor
     )
-    write_report(rows, directory, facts)
-    sweep.journal.remove()
-    print((directory / f"{NAME}.md").read_text(encoding="utf-8"))
 
 
 def write_report(rows: Sequence[SolveRow], directory: Path, facts: Mapping[str, Any]) -> None:

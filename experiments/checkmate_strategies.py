@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,42 @@ NETWORK_NOTE = (
     "The networks are the toolkit's own, equally shaped, with multiply-adds as costs "
     "(`hcb_opt.layer_graphs`); the paper's are profiled on a GPU, so that its figures are a landmark, no target."
 )
+
+
+def run_strategies(
+    directory: Path,
+    name: str,
+    write_report: Callable[[Sequence[SolveRow], Path, Mapping[str, Any]], None],
+    *,
+    quick: bool,
+    time_limit: float | None,
+    workers: int,
+    executor: Executor | None,
+) -> None:
+    """Solve all networks, write their report and print it.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if missing.
+    name : str
+        Of the experiment.
+    write_report : callable
+        Takes rows, directory and facts; its table is ``NAME.md``.
+    quick : bool
+        Three networks at three budgets, 3 s per solve unless told otherwise.
+    time_limit, workers, executor
+        As in `hcb_opt.experiments.catalogue.Experiment`.
+    """
+    if time_limit is None:
+        time_limit = 3.0 if quick else 60.0
+    networks, budgets = (QUICK_NETWORKS, QUICK_BUDGETS) if quick else (NETWORKS, BUDGETS)
+    rows, facts, sweep = solve_networks(
+        directory, name, networks, budgets, time_limit=time_limit, workers=workers, executor=executor
+    )
+    write_report(rows, directory, facts)
+    sweep.journal.remove()
+    print((directory / f"{name}.md").read_text(encoding="utf-8"))
 
 
 def titled(names: Sequence[str]) -> dict[str, str]:

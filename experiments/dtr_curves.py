@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from hcb_opt.build import counting_persistent
@@ -47,10 +48,8 @@ def run_default(
     instances : Path, optional
         Folder with operator logs, or graphs in JSON; those that can be read are
         solved as well.
-    time_limit : float, optional
-        Seconds per solve; 60 if not given.
-    workers : int
-        As in `solve_schedule`.
+    time_limit, workers
+        As in `hcb_opt.experiments.catalogue.Experiment`.
     """
     if time_limit is None:
         time_limit = 3.0 if quick else 60.0
@@ -94,15 +93,9 @@ def run(
     """
     settings = {"graphs": list(graphs), "shares": list(shares)}
     bench = Bench(directory, NAME, time_limit=time_limit, workers=workers, settings=settings)
-    complete = False
-    try:
+    with bench.reporting(bench.rows, partial(write_report, bench.rows, directory)):
         for task in _tasks(graphs, shares):
             bench.solve(task)
-        complete = True
-    finally:
-        if bench.rows:
-            write_report(bench.rows, directory, {**bench.facts, "complete": complete}, figures=complete)
-    bench.finish()
     return bench.rows
 
 

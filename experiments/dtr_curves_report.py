@@ -46,8 +46,8 @@ _SIMULATOR = (
 )
 
 
-def write_report(rows: Sequence[SolveRow], directory: Path, facts: Mapping[str, Any], *, figures: bool = False) -> None:
-    """Write ``dtr-curves.md``, ``.csv`` and ``.json``, and on demand the figure.
+def write_report(rows: Sequence[SolveRow], directory: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``dtr-curves.md``, ``.csv`` and ``.json``; once complete, ``.png`` and ``.pdf`` too.
 
     Parameters
     ----------
@@ -56,14 +56,12 @@ def write_report(rows: Sequence[SolveRow], directory: Path, facts: Mapping[str, 
     directory : Path
         Must exist.
     facts : mapping
-        Machine, versions and settings.
-    figures : bool
-        Draw ``dtr-curves.png`` and ``.pdf`` as well.
+        Machine, versions and settings; whether the run is ``complete``.
     """
     name = "dtr-curves"
     save_rows(rows, directory, name, facts)
     save_text(report(rows, facts), directory / f"{name}.md")
-    if figures:
+    if facts["complete"]:
         save_figure(overhead_figure(rows, HEURISTICS), [directory / f"{name}.png", directory / f"{name}.pdf"])
 
 

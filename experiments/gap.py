@@ -15,6 +15,7 @@ from pathlib import Path
 from hcb_opt.budget import parse_budget
 from hcb_opt.errors import InvalidInput
 from hcb_opt.experiments.gap_report import format_table, save_rows
+from hcb_opt.files import require_folder
 from hcb_opt.gap_row import GapRow
 from hcb_opt.graph import Graph
 from hcb_opt.plot import LEAD_METHOD, save_gap_figure
@@ -87,7 +88,8 @@ def run(
     Raises
     ------
     InvalidInput
-        If a budget or method cannot be used, before anything is solved.
+        If a budget or method cannot be used, or the folder not be made, before
+        anything is solved.
     KeyboardInterrupt
         If a solve was interrupted; what was solved until then is written first.
     """
@@ -99,6 +101,8 @@ def run(
         names = dict.fromkeys(methods_for("fixed"))
     chosen = [get_method(name, "fixed") for name in names]
     plan = _plan(labelled, budgets, chosen)
+    if directory is not None:
+        require_folder(directory)
     started = time.perf_counter()
     rows: dict[_Solve, GapRow] = {}
     interrupted = False
@@ -127,7 +131,8 @@ def run(
         }  # fmt: skip
         _write(ordered, Path(directory), facts)
     if interrupted:
-        raise KeyboardInterrupt
+        written = f", written to {directory}" if directory is not None and rows else ""
+        raise KeyboardInterrupt(f"{len(rows)} of {len(plan)} solves done{written}")
     return ordered
 
 
@@ -238,9 +243,5 @@ def _captured(name: str, flags: Mapping[str, int | float]) -> Graph:
 
 
 def _write(rows: Sequence[GapRow], directory: Path, facts: Mapping[str, float | int | str | None]) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(str(directory), f"cannot be made ({error.strerror})", "give a writable folder") from None
     save_rows(rows, directory, facts)
     save_gap_figure(rows, [directory / "gap.png", directory / "gap.pdf"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hcb_opt.budget import format_bytes
 from hcb_opt.experiments.machine import machine_facts
-from hcb_opt.files import replacing, write_json
+from hcb_opt.files import write_csv, write_json
 from hcb_opt.gap_row import GapRow, common_claim
 from hcb_opt.result import Status
 
@@ -84,10 +83,7 @@ def save_rows(rows: Sequence[GapRow], directory: Path, facts: Mapping[str, float
         Limits, seed and workers of the run.
     """
     records = [_record(row) for row in rows]
-    with replacing(directory / "gap.csv") as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
+    write_csv(directory / "gap.csv", records)
     provenance = {**machine_facts(), **facts}
     document = {"format": "hcb-opt gap", "version": FORMAT_VERSION, "provenance": provenance, "rows": records}
     write_json(directory / "gap.json", document, rows=("rows",))

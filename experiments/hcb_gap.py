@@ -36,10 +36,8 @@ def run_default(directory: Path, quick: bool = False, *, time_limit: float | Non
         Gets ``hcb-gap.md``, ``.csv``, ``.json``, ``.png`` and ``.pdf``.
     quick : bool
         Shallow networks at two budgets, 3 s per solve unless told otherwise.
-    time_limit : float, optional
-        Seconds per solve; 60 if not given.
-    workers : int
-        As in `solve_schedule`.
+    time_limit, workers
+        As in `hcb_opt.experiments.catalogue.Experiment`.
     """
     if time_limit is None:
         time_limit = 3.0 if quick else 60.0
@@ -80,17 +78,11 @@ def run(
     """
     settings = {"centre": centre.title, **{axis: list(each) for axis, each in varied.items()}, "shares": list(shares)}
     bench = Bench(directory, NAME, time_limit=time_limit, workers=workers, settings=settings)
-    complete = False
-    try:
+    rows = bench.rows
+    with bench.reporting(rows, lambda facts: write_report(directory, NAME, rows, report(rows), panels(rows), facts)):
         for task in _tasks(centre, varied, shares):
             bench.solve(task)
-        complete = True
-    finally:
-        if bench.rows:
-            facts = {"time_limit": time_limit, "workers": workers, **settings, "complete": complete}
-            write_report(directory, NAME, bench.rows, report(bench.rows), panels(bench.rows), facts)
-    bench.finish()
-    return bench.rows
+    return rows
 
 
 def _tasks(centre: Shape, varied: Varied, shares: Sequence[float]) -> Iterator[Task]:

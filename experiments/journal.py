@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hcb_opt.errors import InvalidInput
+from hcb_opt.files import require_folder
 
 Key = tuple[str | int | None, ...]
 
@@ -43,10 +44,7 @@ class Journal:
     """
 
     def __init__(self, directory: Path, name: str, facts: Mapping[str, Any]) -> None:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidInput(str(directory), f"cannot be made ({error.strerror})", "give a writable folder") from None
+        require_folder(directory)
         self.rows: dict[Key, dict[str, Any]] = {}
         self.notes: dict[str, dict[str, Any]] = {}
         self._path = directory / f"{name}.partial.jsonl"

@@ -49,10 +49,8 @@ def run_default(directory: Path, quick: bool = False, *, time_limit: float | Non
         Gets ``lower-bounds.md``, ``.csv``, ``.json``, ``.png`` and ``.pdf``.
     quick : bool
         Two tiny graphs at two budgets, 3 s per solve unless told otherwise.
-    time_limit : float, optional
-        Seconds per solve; 60 if not given.
-    workers : int
-        As in `solve_schedule`.
+    time_limit, workers
+        As in `hcb_opt.experiments.catalogue.Experiment`.
     """
     if time_limit is None:
         time_limit = 3.0 if quick else 60.0
@@ -85,18 +83,11 @@ def run(
     settings = {"graphs": list(graphs), "shares": list(shares)}
     bench = Bench(directory, NAME, time_limit=time_limit, workers=workers, settings=settings)
     rows: list[BoundRow] = []
-    complete = False
-    try:
+    with bench.reporting(rows, lambda facts: write_report(directory, NAME, rows, report(rows), panels(rows), facts)):
         for title, graph in graphs.items():
             rows.append(_memory_row(bench, title, graph, time_limit, workers))
             for share in shares:
                 rows += _cost_rows(bench, title, graph, share, time_limit)
-        complete = True
-    finally:
-        if rows:
-            facts = {"time_limit": time_limit, "workers": workers, **settings, "complete": complete}
-            write_report(directory, NAME, rows, report(rows), panels(rows), facts)
-    bench.finish()
     return rows
 
 

@@ -52,12 +52,8 @@ def run_default(
         Gets ``moccasin-table.md``, ``.csv``, ``.json``, ``.png`` and ``.pdf``.
     quick : bool
         CM1 and G1 only, at one budget, 5 s per solve unless told otherwise.
-    time_limit : float, optional
-        Seconds per solve; 60 if not given.
-    workers : int
-        As in `solve_schedule`.
-    executor : Executor, optional
-        Where tasks are solved; processes of this machine if not given.
+    time_limit, workers, executor
+        As in `hcb_opt.experiments.catalogue.Experiment`.
     """
     if time_limit is None:
         time_limit = 5.0 if quick else 60.0

@@ -92,8 +92,7 @@ def _draw(panel: Axes, rows: Sequence[SolveRow], labels: Mapping[str, str]) -> N
         panel.plot(*_points(curve_of(rows, method)), **look, label=label)
     scale_overheads(panel, _MOST_PERCENT)
     panel.set_xlim(shares[0] - 0.03, shares[-1] + 0.03)
-    panel.grid(color="#DDDDDD", linewidth=0.4)
-    panel.set_axisbelow(True)
+    panel.grid(True)
 
 
 def _points(curve: Mapping[float, SolveRow]) -> tuple[list[float], list[float]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from hcb_opt.budget import format_bytes
-from hcb_opt.errors import InvalidInput
 from hcb_opt.experiments.machine import machine_facts
-from hcb_opt.files import replacing, write_json
+from hcb_opt.files import replacing, require_folder, write_csv, write_json
 from hcb_opt.graph import Graph
 from hcb_opt.pareto_front import ParetoFront, ParetoPoint
 from hcb_opt.plot_pareto import save_pareto_figure
@@ -85,25 +83,8 @@ def save_front(
     with ExitStack() as written:
         png, pdf, table, data = (written.enter_context(replacing(folder / name)) for name in FILES)
         save_pareto_figure(front, f"{graph.name} ({len(graph.ops)} ops)", [png, pdf])
-        with table.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(document["points"][0]))
-            writer.writeheader()
-            writer.writerows(document["points"])
+        write_csv(table, document["points"])
         write_json(data, document, rows=("points",))
-
-
-def require_folder(directory: Path) -> None:
-    """Make a folder if it is missing.
-
-    Raises
-    ------
-    InvalidInput
-        If it cannot be made.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(str(directory), f"cannot be made ({error.strerror})", "give a writable folder") from None
 
 
 def format_front(front: ParetoFront, graph: Graph) -> str:

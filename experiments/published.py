@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hcb_opt.binomial import extra_forward_steps
@@ -95,10 +96,8 @@ def run_default(
         be read are solved as well.
     seeds : sequence of int, optional
         Of the random layered graphs; 0, 1 and 2 if not given.
-    time_limit : float, optional
-        Seconds per solve; 60 if not given.
-    workers : int
-        As in `solve_schedule`.
+    time_limit, workers
+        As in `hcb_opt.experiments.catalogue.Experiment`.
     """
     if seeds is None:
         seeds = SEEDS[:1] if quick else SEEDS
@@ -155,16 +154,10 @@ def run(
             written = time.perf_counter()
         return row
 
-    complete = False
-    try:
+    with bench.reporting(bench.rows, partial(write_report, bench.rows, directory)):
         solvable = [task for task in _lead_tasks(extent, files, seeds) if not solve(task).infeasible]
         for task in _further_tasks(extent, solvable):
             solve(task)
-        complete = True
-    finally:
-        if bench.rows:
-            write_report(bench.rows, directory, {**bench.facts, "complete": complete}, figures=complete)
-    bench.finish()
     return bench.rows
 
 

@@ -54,8 +54,7 @@ def _draw(figure: Figure, rows: Sequence[SolveRow]) -> None:
     gaps.set_ylabel(f"gap, points of overhead ({_LEAST_POINTS:g}: closed)")
     for axes in (times, gaps):
         axes.set(xscale="log", yscale="log", xlabel="ops")
-        axes.grid(color="#DDDDDD", linewidth=0.4)
-        axes.set_axisbelow(True)
+        axes.grid(True)
     if rows:
         place: Any = "outside lower center"
         figure.legend(*times.get_legend_handles_labels(), loc=place, ncols=4, title="filled: ended in a proof")

@@ -43,8 +43,8 @@ _PUBLISHED = (
 )
 
 
-def write_report(rows: Sequence[SolveRow], directory: Path, facts: Mapping[str, Any], *, figures: bool = False) -> None:
-    """Write ``published.md``, ``.csv`` and ``.json``, and on demand the figure.
+def write_report(rows: Sequence[SolveRow], directory: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``published.md``, ``.csv`` and ``.json``; once complete, ``.png`` and ``.pdf`` too.
 
     Parameters
     ----------
@@ -53,14 +53,12 @@ def write_report(rows: Sequence[SolveRow], directory: Path, facts: Mapping[str, 
     directory : Path
         Must exist.
     facts : mapping
-        Machine, versions and settings.
-    figures : bool
-        Draw ``published.png`` and ``.pdf`` as well.
+        Machine, versions and settings; whether the run is ``complete``.
     """
-    complete = {"complete": False, **facts}
-    save_rows(rows, directory, "published", complete)
-    save_text(report(rows, complete), directory / "published.md")
-    if figures:
+    known = {"complete": False, **facts}
+    save_rows(rows, directory, "published", known)
+    save_text(report(rows, known), directory / "published.md")
+    if known["complete"]:
         save_published_figure(rows, [directory / "published.png", directory / "published.pdf"])
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from hcb_opt.budget import format_bytes
 from hcb_opt.experiments.solve_row import SolveRow
-from hcb_opt.files import replacing, write_json
+from hcb_opt.files import replacing, write_csv, write_json
 from hcb_opt.result import Status
 
 FORMAT_VERSION = 1
@@ -38,10 +37,7 @@ def save_rows(rows: Sequence[Row], directory: Path, name: str, facts: Mapping[st
         Machine, versions, limits, seeds, and whether the run is complete.
     """
     records = [row.record() for row in rows]
-    with replacing(directory / f"{name}.csv") as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
+    write_csv(directory / f"{name}.csv", records)
     document = {"format": f"hcb-opt {name}", "version": FORMAT_VERSION, "provenance": dict(facts), "rows": records}
     write_json(directory / f"{name}.json", document, rows=("rows",))
 

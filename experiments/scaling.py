@@ -124,8 +124,7 @@ def run(
     settings = {"networks": [subject.title for subject in subjects], "budgets": budgets}
     bench = Bench(directory, NAME, time_limit=time_limit, workers=workers, settings=settings)
     networks: list[Network] = []
-    complete = False
-    try:
+    with bench.reporting(bench.rows, partial(write_report, networks, directory)):
         for subject in subjects:
             graph = captured(subject, directory / "graphs")
             smallest = bench.noted(subject.title, partial(_smallest_budget, subject, graph, time_limit, workers))
@@ -134,11 +133,6 @@ def run(
             for budget_bytes in even_budgets(graph.store_all_peak_bytes, network.smallest_budget_bytes, budgets):
                 network.rows.append(bench.solve(Task(NAME, subject.title, graph, budget_bytes, LEAD_METHOD)))
                 write_report(networks, directory, bench.facts)
-        complete = True
-    finally:
-        if bench.rows:
-            write_report(networks, directory, {**bench.facts, "complete": complete}, figures=complete)
-    bench.finish()
     return networks
 
 

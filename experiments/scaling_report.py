@@ -98,10 +98,8 @@ def fit_growth(networks: Iterable[Network], milestone: str) -> Fit | None:
     return Fit(float(exponent), float(np.exp(offset)), len(points))
 
 
-def write_report(
-    networks: Sequence[Network], directory: Path, facts: Mapping[str, Any], *, figures: bool = False
-) -> None:
-    """Write ``scaling.md``, ``.csv`` and ``.json``, and on demand the figure.
+def write_report(networks: Sequence[Network], directory: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``scaling.md``, ``.csv`` and ``.json``; once complete, ``.png`` and ``.pdf`` too.
 
     Parameters
     ----------
@@ -110,14 +108,12 @@ def write_report(
     directory : Path
         Must exist.
     facts : mapping
-        Machine, versions and settings.
-    figures : bool
-        Draw ``scaling.png`` and ``.pdf`` as well.
+        Machine, versions and settings; whether the run is ``complete``.
     """
     known = {"complete": False, **facts}
     save_rows([row for network in networks for row in network.rows], directory, "scaling", known)
     save_text(report(networks, known), directory / "scaling.md")
-    if figures:
+    if known["complete"]:
         save_scaling_figure(networks, [directory / "scaling.png", directory / "scaling.pdf"])
 
 
@@ -188,8 +184,7 @@ def save_scaling_figure(networks: Sequence[Network], paths: Iterable[Path]) -> N
                 ends = np.array([min(ops), max(ops)], dtype=float)
                 axes.plot(ends, fit.factor * ends**fit.exponent, color=colour, linewidth=0.8)
         axes.set(xscale="log", yscale="log", xlabel="ops", ylabel="seconds, median over budgets")
-        axes.grid(color="#DDDDDD", linewidth=0.4)
-        axes.set_axisbelow(True)
+        axes.grid(True)
         axes.legend()
     save_figure(figure, paths)
 

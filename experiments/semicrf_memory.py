@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from math import sqrt
 from pathlib import Path
 
 from hcb_opt.experiments.row_files import markdown_table, save_text
-from hcb_opt.files import replacing
+from hcb_opt.files import require_folder, write_csv
 from hcb_opt.ring_chains import RingPlan, fewest_slots, ring_plan, square_root_interval, uniform_plan
 
 NAME = "semicrf-memory"
@@ -75,12 +74,9 @@ def run_default(directory: Path, quick: bool = False) -> None:
     ]  # fmt: skip
     text = f"T = {steps}, K = {ring}, C = {labels}, float32\n\n{markdown_table(header, lines)}"
     print(text)
-    directory.mkdir(parents=True, exist_ok=True)
+    require_folder(directory)
     save_text(text + "\n", directory / f"{NAME}.md")
-    with replacing(directory / f"{NAME}.csv") as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [each.name for each in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    write_csv(directory / f"{NAME}.csv", [asdict(row) for row in rows])
 
 
 def _row(way: str, plan: RingPlan, labels: int, formula: float | None = None) -> Row:

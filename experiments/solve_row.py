@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from hcb_opt.experiments.task import Task
-from hcb_opt.result import Result, Status, relative_gap
+from hcb_opt.result import Rated, Result, Status, relative_gap
 
 ONE_PERCENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class SolveRow:
+class SolveRow(Rated):
     """One solve.
 
     Attributes
@@ -111,23 +111,6 @@ class SolveRow:
     def infeasible(self) -> bool:
         """Whether it is proven that nothing fits."""
         return self.status == Status.INFEASIBLE
-
-    @property
-    def overhead(self) -> float | None:
-        """Of the schedule; None without one."""
-        return None if self.cost is None else relative_gap(self.cost, self.base_cost)
-
-    @property
-    def bound_overhead(self) -> float | None:
-        """Overhead that no schedule of the claim's class can go below; None if infeasible."""
-        return None if self.lower_bound is None else relative_gap(self.lower_bound, self.base_cost)
-
-    @property
-    def gap(self) -> float | None:
-        """(cost - lower bound) / lower bound; None without both."""
-        if self.cost is None or self.lower_bound is None:
-            return None
-        return relative_gap(self.cost, self.lower_bound)
 
     def record(self) -> dict[str, Any]:
         """The row as it is written to files, with its derived figures."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,8 @@ def run_default(directory: Path, quick: bool = False, *, time_limit: float | Non
     quick : bool
         Two layers of small width, three budgets, 2 s per solve unless told
         otherwise: within a minute.
-    time_limit : float, optional
-        Seconds per solve; 60 if not given.
-    workers : int
-        As in `hcb_opt.solve_schedule`.
+    time_limit, workers
+        As in `hcb_opt.experiments.catalogue.Experiment`.
     """
     if time_limit is None:
         time_limit = 2.0 if quick else 60.0
@@ -103,19 +102,13 @@ def run(
     settings = {"steps": list(steps), "knobs": list(knobs), "below": list(below)}
     bench = Bench(directory, NAME, time_limit=time_limit, workers=workers, settings=settings)
     rows: list[BudgetRow] = []
-    complete = False
-    try:
+    with bench.reporting(rows, partial(write_report, rows, directory)):
         for title, step in steps.items():
             own = list(_partitioned(title, step, knobs))
             rows += own
             for budget_bytes in _budgets(own, below):
                 task = Task("optimum", title, step.graph, budget_bytes, LEAD_METHOD)
                 rows.append(BudgetRow.of_solve(bench.solve(task)))
-        complete = True
-    finally:
-        if rows:
-            write_report(rows, directory, {**bench.facts, "complete": complete}, figures=complete)
-    bench.finish()
     return rows
 
 

@@ -11,7 +11,7 @@ from hcb_opt.experiments.row_files import facts_block, markdown_table, percent, 
 from hcb_opt.experiments.solve_row import SolveRow
 from hcb_opt.figure_style import FIGURE_STYLE, save_figure, scale_overheads
 from hcb_opt.plot import LEAD_LOOK, LEAD_METHOD, OTHER_LOOKS
-from hcb_opt.result import Status, relative_gap
+from hcb_opt.result import Rated, Status
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ _CAPTION = (
 
 
 @dataclass(frozen=True)
-class BudgetRow:
+class BudgetRow(Rated):
     """A choice of torch's, or a solve at a budget.
 
     Attributes
@@ -86,26 +86,14 @@ class BudgetRow:
         """The peak as a share of the store-all peak."""
         return None if self.peak_bytes is None else self.peak_bytes / max(1, self.store_all_peak_bytes)
 
-    @property
-    def overhead(self) -> float | None:
-        """Recomputed flops as a share of the step's."""
-        return None if self.cost is None else relative_gap(self.cost, self.base_cost)
-
-    @property
-    def bound_overhead(self) -> float | None:
-        """Overhead that no schedule can go below."""
-        return None if self.lower_bound is None else relative_gap(self.lower_bound, self.base_cost)
-
     def record(self) -> dict[str, Any]:
         """The row as it is written to files, with its derived figures."""
         derived = {"overhead": self.overhead, "bound_overhead": self.bound_overhead, "peak_share": self.peak_share}
         return asdict(self) | derived | {"seconds": round(self.seconds, 6)}
 
 
-def write_report(
-    rows: Sequence[BudgetRow], directory: Path, facts: Mapping[str, Any], *, figures: bool = False
-) -> None:
-    """Write ``torch-budget.md``, ``.csv`` and ``.json``, and on demand the figure.
+def write_report(rows: Sequence[BudgetRow], directory: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``torch-budget.md``, ``.csv`` and ``.json``; once complete, ``.png`` and ``.pdf`` too.
 
     Parameters
     ----------
@@ -114,13 +102,11 @@ def write_report(
     directory : Path
         Must exist.
     facts : mapping
-        Machine, versions and settings.
-    figures : bool
-        Draw ``torch-budget.png`` and ``.pdf`` as well.
+        Machine, versions and settings; whether the run is ``complete``.
     """
     save_rows(rows, directory, _FILES, facts)
     save_text(report(rows, facts), directory / f"{_FILES}.md")
-    if figures:
+    if facts["complete"]:
         import matplotlib
 
         with matplotlib.rc_context(FIGURE_STYLE):
@@ -179,8 +165,7 @@ def _draw(panel: Axes, rows: Sequence[BudgetRow]) -> None:
         look = {"color": colour, "marker": marker, "linestyle": dashes, "linewidth": 0.8, "markersize": 4}
         panel.plot(*_points(own), **look, label=label)
     scale_overheads(panel, max(100 * (row.overhead or 0.0) for row in rows))
-    panel.grid(color="#DDDDDD", linewidth=0.4)
-    panel.set_axisbelow(True)
+    panel.grid(True)
 
 
 def _points(rows: Sequence[BudgetRow]) -> tuple[list[float], list[float]]:
@@ -214,8 +199,7 @@ def _optimum(row: BudgetRow | None) -> list[str]:
     if row is None or row.cost is None:
         found = "infeasible" if row is not None and row.status == Status.INFEASIBLE else "-"
         return [found, percent(None if row is None else row.bound_overhead), "-"]
-    gap = None if row.lower_bound is None else relative_gap(row.cost, row.lower_bound)
-    return [percent(row.overhead), percent(row.bound_overhead), percent(gap)]
+    return [percent(row.overhead), percent(row.bound_overhead), percent(row.gap)]
 
 
 def _models(rows: Sequence[BudgetRow]) -> dict[str, list[BudgetRow]]:

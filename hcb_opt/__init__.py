@@ -15,8 +15,21 @@ from hcb_opt.pareto import pareto
 from hcb_opt.pareto_front import ParetoFront, ParetoPoint
 from hcb_opt.replay import IllegalSchedule, Replay, replay
 from hcb_opt.result import Event, Result, Status
-from hcb_opt.schedule import Compute, Drop, Schedule, schedule_from_computes
+from hcb_opt.schedule import (
+    Compress,
+    Compute,
+    Decompress,
+    Discard,
+    Drop,
+    Offload,
+    Prefetch,
+    Schedule,
+    schedule_from_computes,
+)
 from hcb_opt.solve import solve_schedule
+from hcb_opt.transfers.link import Link
+from hcb_opt.transfers.planner import plan_transfers
+from hcb_opt.transfers.replay import TransferReplay, replay_transfers
 from hcb_opt.version import __version__
 
 if TYPE_CHECKING:
@@ -24,7 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaptureError",
+    "Compress",
     "Compute",
+    "Decompress",
+    "Discard",
     "Drop",
     "Event",
     "Graph",
@@ -32,16 +48,20 @@ __all__ = [
     "IllegalSchedule",
     "InvalidInput",
     "Layout",
+    "Link",
     "MinimumBudget",
+    "Offload",
     "Op",
     "OpSpec",
     "ParetoFront",
     "ParetoPoint",
     "Phase",
+    "Prefetch",
     "Replay",
     "Result",
     "Schedule",
     "Status",
+    "TransferReplay",
     "Value",
     "__version__",
     "build_graph",
@@ -54,11 +74,14 @@ __all__ = [
     "minimum_budget",
     "optimize",
     "pareto",
+    "plan_transfers",
     "replay",
+    "replay_transfers",
     "save_graph",
     "save_schedule",
     "schedule_from_computes",
     "solve_schedule",
+    "within_budget",
 ]
 
 
@@ -72,4 +95,6 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("hcb_opt.runtime.compile.partitioner"), name)
     if name == "optimize":
         return importlib.import_module("hcb_opt.runtime.optimize").optimize
+    if name == "within_budget":
+        return importlib.import_module("hcb_opt.runtime.context").within_budget
     raise AttributeError(f"module 'hcb_opt' has no attribute {name!r}")

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hcb_opt.graph import Graph
 
 _MOST_POSITIONS = 1000
@@ -113,7 +116,7 @@ def cover_bound(graph: Graph, budget_bytes: int) -> int:
     deficit = graph.store_all_profile_bytes[position] - budget_bytes
     if deficit <= 0:
         return graph.base_cost
-    return graph.base_cost + math.ceil(_cheapest_cover(graph, straddling_at(graph, position), deficit))
+    return graph.base_cost + math.ceil(exact_covering_cost(graph, straddling_at(graph, position), deficit))
 
 
 def tightest_position(graph: Graph, budget_bytes: int) -> int:
@@ -146,30 +149,53 @@ def tightest_position(graph: Graph, budget_bytes: int) -> int:
 
 def _dearest_cover(graph: Graph, positions: Sequence[int], budget_bytes: int) -> int:
     """Of these positions, ascending and over budget, that whose covering knapsack costs most."""
-    # Floats suffice to choose: the bound that each position gives is valid.
-    import numpy as np
-
     producers = np.array([value.producer for value in graph.values], dtype=np.int64)
     lasts = np.array(graph.last_needed, dtype=np.int64)
-    sizes = np.array(graph.sizes, dtype=float)
+    sizes = np.array(graph.sizes, dtype=np.int64)
     costs = np.array([op.cost for op in graph.ops], dtype=float)
     best = (-1.0, positions[0])
     for position in positions:
         op = graph.ops[position]
         straddling = (producers < position) & (position < lasts)
         straddling[[*op.inputs, *op.outputs]] = False
-        bytes_freed = np.bincount(producers[straddling], sizes[straddling], len(graph.ops))
-        freed = np.flatnonzero(bytes_freed)
-        cheapest = freed[np.argsort(costs[freed] / bytes_freed[freed])]
-        covered = np.cumsum(bytes_freed[cheapest])
-        deficit = graph.store_all_profile_bytes[position] - budget_bytes
-        last = min(int(np.searchsorted(covered, deficit)), len(cheapest) - 1)
-        share = 1.0 - (covered[last] - deficit) / bytes_freed[cheapest[last]]
-        best = max(best, (float(costs[cheapest[:last]].sum() + share * costs[cheapest[last]]), position))
+        deficit_bytes = graph.store_all_profile_bytes[position] - budget_bytes
+        cost = covering_cost(producers[straddling], sizes[straddling], costs, deficit_bytes)
+        best = max(best, (cost, position))
     return best[1]
 
 
-def _cheapest_cover(graph: Graph, values: Sequence[int], deficit_bytes: int) -> Fraction:
+def covering_cost(
+    producers: NDArray[np.int64], sizes: NDArray[np.int64], costs: NDArray[np.float64], deficit_bytes: int
+) -> float:
+    """The fractional covering knapsack in floating point: enough to choose by, since any choice gives a valid bound.
+
+    Parameters
+    ----------
+    producers, sizes : ndarray, one per value that may be forgotten
+        Its op, and its bytes.
+    costs : ndarray, one per op
+    deficit_bytes : int
+        To be freed; at most all of them together.
+    """
+    freed_bytes = np.bincount(producers, sizes, len(costs))
+    freed = np.flatnonzero(freed_bytes)
+    cheapest = freed[np.argsort(costs[freed] / freed_bytes[freed])]
+    covered = np.cumsum(freed_bytes[cheapest])
+    last = min(int(np.searchsorted(covered, deficit_bytes)), len(cheapest) - 1)
+    share = 1.0 - (covered[last] - deficit_bytes) / freed_bytes[cheapest[last]]
+    return float(costs[cheapest[:last]].sum() + share * costs[cheapest[last]])
+
+
+def exact_covering_cost(graph: Graph, values: Sequence[int], deficit_bytes: int) -> Fraction:
+    """The same knapsack over the producers of these values, exactly.
+
+    Parameters
+    ----------
+    graph : Graph
+    values : sequence of int
+    deficit_bytes : int
+        To be freed; at most all of them together.
+    """
     freed: dict[int, int] = {}
     for value in values:
         producer = graph.values[value].producer
@@ -184,6 +210,11 @@ def _cheapest_cover(graph: Graph, values: Sequence[int], deficit_bytes: int) -> 
         if deficit_bytes == 0:
             break
     return cost
+
+
+def cost_divisor(graph: Graph) -> int:
+    """The largest number that divides every op's cost, and so every schedule's; 1 if nothing costs anything."""
+    return math.gcd(*(op.cost for op in graph.ops)) or 1
 
 
 def integer_bound(dual: float, unit: int = 1) -> int:

@@ -21,6 +21,10 @@ class OpSpec:
         Names of the values it reads.
     outputs : tuple of (str, int)
         Name and size in bytes of each value it writes.
+    in_place : tuple of str
+        Names of the inputs over any one of which it could write its only output.
+    dtypes : tuple of str
+        Of each output, as in `Value`; no entry if none is known.
     """
 
     name: str
@@ -31,6 +35,8 @@ class OpSpec:
     phase: Phase = Phase.FORWARD
     seeded: bool = False
     mutates: bool = False
+    in_place: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
 
 
 def build_graph(
@@ -62,7 +68,8 @@ def build_graph(
     index: dict[str, int] = {}
     values: list[Value] = []
     for position, spec in enumerate(specs):
-        for value_name, size_bytes in spec.outputs:
+        dtypes = spec.dtypes or ("",) * len(spec.outputs)
+        for (value_name, size_bytes), dtype in zip(spec.outputs, dtypes, strict=True):
             if value_name in index:
                 raise InvalidInput(
                     f"ops[{position}] '{spec.name}'.outputs",
@@ -70,7 +77,7 @@ def build_graph(
                     "give every value one producer and its own name",
                 )
             index[value_name] = len(values)
-            values.append(Value(value_name, size_bytes, position))
+            values.append(Value(value_name, size_bytes, position, dtype))
 
     def lookup(value_name: str, where: str) -> int:
         if value_name not in index:
@@ -87,6 +94,7 @@ def build_graph(
             spec.phase,
             spec.seeded,
             spec.mutates,
+            tuple(lookup(each, f"ops[{position}] '{spec.name}'.in_place") for each in spec.in_place),
         )
         for position, spec in enumerate(specs)
     )

@@ -1,10 +1,11 @@
-"""Reading and writing JSON files: errors name the file, and no file is ever half-written."""
+"""Reading and writing files: errors name the file, and no file is ever half-written."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,26 @@ def write_json(path: str | Path, document: Mapping[str, Any], rows: Collection[s
         beside.write_text("{\n " + ",\n ".join(lines) + "\n}\n", encoding="utf-8")
 
 
+def write_csv(path: str | Path, records: Sequence[Mapping[str, object]]) -> None:
+    """Write records as CSV, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+    records : sequence of mapping
+        At least one; all have the columns of the first.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be written.
+    """
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to; it becomes `path` when the block ends well.
@@ -123,8 +144,29 @@ def require_writable(path: str | Path) -> None:
     """
     destination = Path(os.path.realpath(path))
     if destination.exists() and not destination.is_file():
-        raise InvalidInput(str(path), "cannot be written (not a regular file)", "give the path of a file")
+        where = str(path) or "''"
+        raise InvalidInput(where, "cannot be written (not a regular file)", "give the path of a file")
     if not destination.parent.is_dir():
         raise InvalidInput(str(path), "cannot be written (its folder does not exist)", "make the folder first")
     if not os.access(destination.parent, os.W_OK):
         raise InvalidInput(str(path), "cannot be written (its folder is read-only)", "give a path in a writable folder")
+
+
+def require_folder(directory: str | Path) -> None:
+    """Make a folder if it is missing, before work is spent on what goes there.
+
+    Parameters
+    ----------
+    directory : str or Path
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot be made or may not be written to.
+    """
+    try:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(str(directory), f"cannot be made ({error.strerror})", "give a writable folder") from None
+    if not os.access(directory, os.W_OK):
+        raise InvalidInput(str(directory), "is read-only", "give a writable folder")

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hcb_opt.bounds import _cheapest_cover
+from hcb_opt.bounds import covering_cost, exact_covering_cost
 from hcb_opt.graph import Graph
 
 _MOST_ENTRIES = 20_000_000
@@ -52,18 +52,12 @@ def free_cover_bound(graph: Graph, budget_bytes: int) -> int:
         deficit = int(sizes[values].sum()) + graph.workset_bytes[position] - budget_bytes
         if deficit <= 0:
             continue
-        # Floats suffice to choose: the bound that each op gives is valid.
-        freed = np.bincount(straddling.producers[values], weights=sizes[values], minlength=len(graph.ops))
-        producers = np.flatnonzero(freed)
-        cheapest = producers[np.argsort(costs[producers] / freed[producers])]
-        covered = np.cumsum(freed[cheapest])
-        last = int(np.searchsorted(covered, deficit))
-        share = 1.0 - (covered[last] - deficit) / freed[cheapest[last]]
-        best = max(best, (float(costs[cheapest[:last]].sum() + share * costs[cheapest[last]]), position, deficit))
+        cost = covering_cost(straddling.producers[values], sizes[values], costs, deficit)
+        best = max(best, (cost, position, deficit))
     if best[1] < 0:
         return graph.base_cost
     values = straddling.at(best[1])
-    return graph.base_cost + math.ceil(_cheapest_cover(graph, values.tolist(), best[2]))
+    return graph.base_cost + math.ceil(exact_covering_cost(graph, values.tolist(), best[2]))
 
 
 class _Straddling:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hcb_opt.result import Result, Status, relative_gap
+from hcb_opt.result import Rated, Result, Status
 
 
 @dataclass(frozen=True, slots=True)
-class GapRow:
+class GapRow(Rated):
     """What one method found on one graph at one budget.
 
     Attributes
@@ -72,23 +72,6 @@ class GapRow:
     def share(self) -> float:
         """Budget as a share of the store-all peak."""
         return self.budget_bytes / self.store_all_peak_bytes if self.store_all_peak_bytes else math.inf
-
-    @property
-    def overhead(self) -> float | None:
-        """Of the schedule; None without one."""
-        return None if self.cost is None else relative_gap(self.cost, self.base_cost)
-
-    @property
-    def bound_overhead(self) -> float | None:
-        """Overhead that no schedule of the claim's class can go below; None if infeasible."""
-        return None if self.lower_bound is None else relative_gap(self.lower_bound, self.base_cost)
-
-    @property
-    def gap(self) -> float | None:
-        """(cost - lower bound) / lower bound; None without both."""
-        if self.cost is None or self.lower_bound is None:
-            return None
-        return relative_gap(self.cost, self.lower_bound)
 
 
 def common_claim(rows: Sequence[GapRow]) -> str:

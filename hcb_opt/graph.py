@@ -29,11 +29,15 @@ class Value:
         Bytes of the whole storage, views included.
     producer : int
         Position of the op that writes it.
+    dtype : str
+        What its bytes are, as in ``float32``; empty if that is not known. It
+        tells how the value may be compressed.
     """
 
     name: str
     size_bytes: int
     producer: int
+    dtype: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class Op:
         Draws random numbers: a recompute must replay its generator state.
     mutates : bool
         Writes to a persistent tensor: an executor must apply that write once.
+    in_place : tuple of int
+        Inputs over any one of which it could write its only output, element by
+        element at the same places, if nothing needs that input afterwards. A
+        layout may do so; `hcb_opt.replay` counts both.
     """
 
     name: str
@@ -67,6 +75,7 @@ class Op:
     phase: Phase = Phase.FORWARD
     seeded: bool = False
     mutates: bool = False
+    in_place: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,10 +213,26 @@ def _validate(graph: Graph) -> None:
                     f"value '{graph.values[value].name}' names another producer",
                     "give every value one producer",
                 )
+        _validate_in_place(graph, op, f"{where}.in_place")
     if sum(len(op.outputs) for op in graph.ops) != len(graph.values):
         raise InvalidInput("values", "a value is no op's output", "list every value once, with its producer")
     if len(set(graph.outputs)) < len(graph.outputs):
         raise InvalidInput("outputs", "a value is listed twice", "list each output once")
+
+
+def _validate_in_place(graph: Graph, op: Op, where: str) -> None:
+    if op.in_place and len(op.outputs) != 1:
+        raise InvalidInput(where, f"the op has {len(op.outputs)} outputs", "only an op with one writes over an input")
+    if len(set(op.in_place)) < len(op.in_place):
+        raise InvalidInput(where, "a value is listed twice", "list each input once")
+    for value in op.in_place:
+        name, size_bytes = graph.values[value].name, graph.values[value].size_bytes
+        if value not in op.inputs:
+            raise InvalidInput(where, f"value '{name}' is no input of the op", "list inputs only")
+        written_bytes = graph.values[op.outputs[0]].size_bytes
+        if size_bytes != written_bytes:
+            what = f"value '{name}' has {size_bytes} bytes, the output {written_bytes}"
+            raise InvalidInput(where, what, "list inputs of the output's size")
 
 
 def _numbers(graph: Graph) -> Iterable[tuple[str, object]]:

@@ -12,10 +12,10 @@ from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.errors import InvalidInput
 from hcb_opt.fields import Fields, shown
 from hcb_opt.files import read_json, write_json
-from hcb_opt.graph import Graph, Phase
+from hcb_opt.graph import Graph, Phase, Value
 from hcb_opt.operator_log import is_operator_log, read_operator_log
 from hcb_opt.published import read_published
-from hcb_opt.schedule import Action, Compute, Drop, Schedule
+from hcb_opt.schedule import ACTIONS, Action, Compress, Compute, Schedule, action_word
 from hcb_opt.topology import require_order
 
 GRAPH_FORMAT = "hcb-opt/graph"
@@ -23,8 +23,8 @@ SCHEDULE_FORMAT = "hcb-opt/schedule"
 VERSION = 1
 
 _GRAPH_FIELDS = ("format", "version", "name", "cost_unit", "persistent_bytes", "ops", "outputs", "facts", "program")
-_OP_FIELDS = ("name", "cost", "inputs", "outputs", "workspace_bytes", "phase", "seeded", "mutates")
-_SCHEDULE_FIELDS = ("format", "version", "graph", "graph_digest", "actions", "result")
+_OP_FIELDS = ("name", "cost", "inputs", "outputs", "workspace_bytes", "phase", "seeded", "mutates", "in_place")
+_SCHEDULE_FIELDS = ("format", "version", "graph", "graph_digest", "lossy", "actions", "result")
 
 
 def load_graph(path: str | Path) -> Graph:
@@ -88,11 +88,12 @@ def save_graph(graph: Graph, path: str | Path, program: Mapping[str, Any] | None
                 "name": op.name,
                 "cost": op.cost,
                 "inputs": [names[value] for value in op.inputs],
-                "outputs": [{"name": names[value], "size_bytes": graph.sizes[value]} for value in op.outputs],
+                "outputs": [_value_json(graph.values[value]) for value in op.outputs],
                 "workspace_bytes": op.workspace_bytes,
                 "phase": op.phase.value,
                 "seeded": op.seeded,
                 "mutates": op.mutates,
+                **({"in_place": [names[value] for value in op.in_place]} if op.in_place else {}),
             }
             for op in graph.ops
         ],
@@ -124,8 +125,8 @@ def load_schedule(path: str | Path, graph: Graph) -> Schedule:
     """
     document = read_json(path)
     try:
+        _require_format(Fields(document, ""), SCHEDULE_FORMAT)
         fields = Fields(document, "", _SCHEDULE_FIELDS)
-        _require_format(fields, SCHEDULE_FORMAT)
         if fields.text("graph_digest") != graph_digest(graph):
             made_for = shown(document.get("graph", ""))
             raise InvalidInput(
@@ -133,7 +134,7 @@ def load_schedule(path: str | Path, graph: Graph) -> Schedule:
                 f"made for another graph (named {made_for})",
                 "give the graph that was solved, or solve this one",
             )
-        return Schedule(_actions(fields.listing("actions"), graph))
+        return Schedule(_actions(fields.listing("actions"), graph), fields.flag("lossy", False))
     except InvalidInput as error:
         raise error.within(str(path)) from None
 
@@ -164,12 +165,8 @@ def save_schedule(
         "version": VERSION,
         "graph": graph.name,
         "graph_digest": graph_digest(graph),
-        "actions": [
-            ["compute", graph.ops[action.op].name]
-            if isinstance(action, Compute)
-            else ["drop", graph.values[action.value].name]
-            for action in schedule.actions
-        ],
+        **({"lossy": True} if schedule.lossy else {}),
+        "actions": [_action_json(each, graph) for each in schedule.actions],
     }
     if certificate is not None:
         document["result"] = dict(certificate)
@@ -210,6 +207,11 @@ def _require_format(fields: Fields, expected: str) -> None:
         )
 
 
+def _value_json(value: Value) -> dict[str, str | int]:
+    known = {"dtype": value.dtype} if value.dtype else {}
+    return {"name": value.name, "size_bytes": value.size_bytes, **known}
+
+
 def _own_graph(document: dict[str, Any]) -> Graph:
     if "format" not in document:
         raise InvalidInput("format", "missing", f"give {shown(GRAPH_FORMAT)}, or a published instance with 'nodes'")
@@ -235,10 +237,11 @@ def _op_spec(op: object, index: int) -> OpSpec:
     fields = Fields(op, f"ops[{index}]", _OP_FIELDS)
     name = fields.text("name")
     fields.where = f"ops[{index}] '{name}'"
-    outputs = []
+    outputs, dtypes = [], []
     for number, output in enumerate(fields.listing("outputs")):
-        value = Fields(output, f"{fields.where}.outputs[{number}]", ("name", "size_bytes"))
+        value = Fields(output, f"{fields.where}.outputs[{number}]", ("name", "size_bytes", "dtype"))
         outputs.append((value.text("name"), value.whole("size_bytes")))
+        dtypes.append(value.text("dtype", ""))
     phase = fields.text("phase", Phase.FORWARD.value)
     if phase not in list(Phase):
         raise InvalidInput(fields.place("phase"), f"{shown(phase)} is no phase", f"write {' or '.join(Phase)}")
@@ -251,6 +254,8 @@ def _op_spec(op: object, index: int) -> OpSpec:
         Phase(phase),
         fields.flag("seeded", False),
         fields.flag("mutates", False),
+        fields.texts("in_place", []),
+        tuple(dtypes),
     )
 
 
@@ -279,23 +284,32 @@ def _logged_graph(path: Path) -> Graph:
         raise error.within(str(path)) from None
 
 
+def _action_json(action: Action, graph: Graph) -> list[str]:
+    word = action_word(action)
+    if isinstance(action, Compute):
+        return [word, graph.ops[action.op].name]
+    name = graph.values[action.value].name
+    return [word, name, action.scheme] if isinstance(action, Compress) else [word, name]
+
+
 def _actions(listed: list[Any], graph: Graph) -> tuple[Action, ...]:
-    ops = {op.name: Compute(position) for position, op in enumerate(graph.ops)}
-    values = {value.name: Drop(position) for position, value in enumerate(graph.values)}
+    kinds = {kind.__name__.lower(): kind for kind in ACTIONS}
+    ops = {op.name: position for position, op in enumerate(graph.ops)}
+    values = {value.name: position for position, value in enumerate(graph.values)}
     actions: list[Action] = []
     for index, entry in enumerate(listed):
-        if (
-            not isinstance(entry, list)
-            or len(entry) != 2
-            or entry[0] not in ("compute", "drop")
-            or not isinstance(entry[1], str)
-        ):
-            raise InvalidInput(
-                f"actions[{index}]", f"{shown(entry)} is no action", 'write ["compute", op] or ["drop", value]'
-            )
-        found: Action | None = ops.get(entry[1]) if entry[0] == "compute" else values.get(entry[1])
+        kind = kinds.get(entry[0]) if _are_texts(entry) else None
+        if kind is None or len(entry) != (3 if kind is Compress else 2):
+            others = ", ".join(word for word in kinds if word not in ("compute", "drop"))
+            fix = f'write ["compute", op] or ["drop", value], or one of {others}'
+            raise InvalidInput(f"actions[{index}]", f"{shown(entry)} is no action", fix)
+        found = (ops if kind is Compute else values).get(entry[1])
         if found is None:
-            kind = "op" if entry[0] == "compute" else "value"
-            raise InvalidInput(f"actions[{index}]", f"the graph has no {kind} '{entry[1]}'", "name one of the graph")
-        actions.append(found)
+            what = "op" if kind is Compute else "value"
+            raise InvalidInput(f"actions[{index}]", f"the graph has no {what} '{entry[1]}'", "name one of the graph")
+        actions.append(kind(found, *entry[2:]))
     return tuple(actions)
+
+
+def _are_texts(entry: object) -> bool:
+    return isinstance(entry, list) and bool(entry) and all(isinstance(each, str) for each in entry)

@@ -154,8 +154,7 @@ def _draw_panel(panel: Axes, rows: Sequence[GapRow], styles: dict[str, dict[str,
         # Less memory does not help: all budgets below are infeasible as well.
         panel.axvspan(-1, max(infeasible), facecolor="none", edgecolor="#CCCCCC", hatch="///", linewidth=0, zorder=1)
     _scale(panel, rows)
-    panel.grid(color="#DDDDDD", linewidth=0.4)
-    panel.set_axisbelow(True)
+    panel.grid(True)
     return handles
 
 

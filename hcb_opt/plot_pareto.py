@@ -96,8 +96,7 @@ def _draw(panel: Axes, front: ParetoFront) -> None:
     panel.set_xlim(left, costs_from[-1] + 0.03 * (costs_from[-1] - left))
     panel.set_xlabel("peak / store-all peak")
     panel.set_ylabel("overhead, %")
-    panel.grid(color="#DDDDDD", linewidth=0.4)
-    panel.set_axisbelow(True)
+    panel.grid(True)
     _add_sizes(panel, whole)
 
 

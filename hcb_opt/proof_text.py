@@ -14,7 +14,7 @@ from hcb_opt.bound_proof import BoundProof, Branch, Leaf, SumBranch, TreeNode
 from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph, Op, Value
 from hcb_opt.proof_rows import Name
-from hcb_opt.schedule import Action, Compute, Drop, Schedule
+from hcb_opt.schedule import Action, Compute, Drop, Schedule, require_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ def schedule_lines(schedule: Schedule) -> list[str]:
     Raises
     ------
     InvalidInput
-        If a position is negative: the format has no such numbers.
+        If a position is negative, or an action is a transfer: the format has neither.
     """
+    require_plain(schedule, "schedule")
     lines = []
     for step, action in enumerate(schedule.actions):
         word, number = ("compute", action.op) if isinstance(action, Compute) else ("drop", action.value)
@@ -116,8 +117,10 @@ def read_case(path: str | Path) -> Case:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(str(path), f"cannot be read ({error})", "give a certificate file") from None
+    except OSError as error:
+        raise InvalidInput(str(path), f"cannot be read ({error.strerror})", "give a certificate file") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(str(path), f"no text ({error})", "give a certificate file") from None
     reader = _Reader()
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()

@@ -37,31 +37,62 @@ def recompute_on_demand(
     list of int
         Positions of ops, recomputes included, first computes in the fixed order.
     """
-    available = [False] * len(graph.values)
-    order: list[int] = []
-
-    def run(op: int) -> None:
-        order.append(op)
-        for value in graph.ops[op].outputs:
-            available[value] = True
-
-    def provide(values: Iterable[int]) -> None:
-        for missing in missing_ancestors(graph, values, available):
-            run(missing)
-
+    requests, scripts = requests or {}, scripts or {}
+    sequence = GrowingSequence(graph)
     for position, op in enumerate(graph.ops):
-        for script_op in (scripts or {}).get(position, ()):
-            run(script_op)
-        if requests is not None and position in requests:
-            provide(requests[position])
-        provide(op.inputs)
-        run(position)
+        for again in scripts.get(position, ()):
+            sequence.compute(again)
+        sequence.provide(requests.get(position, ()))
+        sequence.provide(op.inputs)
+        sequence.compute(position)
         for value in evictions.get(position, ()):
-            available[value] = False
-    for script_op in (scripts or {}).get(len(graph.ops), ()):
-        run(script_op)
-    provide(graph.outputs)
-    return order
+            sequence.available[value] = False
+    for again in scripts.get(len(graph.ops), ()):
+        sequence.compute(again)
+    sequence.provide(graph.outputs)
+    return sequence.order
+
+
+class GrowingSequence:
+    """A sequence of computes under construction, and which values count as available.
+
+    Parameters
+    ----------
+    graph : Graph
+
+    Attributes
+    ----------
+    graph : Graph
+    order : list of int
+        Positions of ops, recomputes included.
+    available : list of bool
+        For each value, whether it was computed and not forgotten since.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.order: list[int] = []
+        self.available = [False] * len(graph.values)
+
+    def compute(self, op: int) -> None:
+        """Run an op; its inputs are available."""
+        self.order.append(op)
+        for value in self.graph.ops[op].outputs:
+            self.available[value] = True
+
+    def provide(self, values: Iterable[int]) -> list[int]:
+        """Compute what these values lack; returns the values that this made available."""
+        ops = missing_ancestors(self.graph, values, self.available)
+        fresh = [value for op in ops for value in self.graph.ops[op].outputs if not self.available[value]]
+        for op in ops:
+            self.compute(op)
+        return fresh
+
+    def forget(self, values: Iterable[int]) -> None:
+        """Count values as lost, all but the graph's outputs."""
+        for value in values:
+            if value not in self.graph.required:
+                self.available[value] = False
 
 
 def missing_ancestors(graph: Graph, values: Iterable[int], available: list[bool]) -> list[int]:

@@ -39,7 +39,12 @@ def reordered(graph: Graph, order: Sequence[int]) -> Graph:
         return tuple(number[value] for value in old)
 
     ops = tuple(
-        replace(graph.ops[op], inputs=renumbered(graph.ops[op].inputs), outputs=renumbered(graph.ops[op].outputs))
+        replace(
+            graph.ops[op],
+            inputs=renumbered(graph.ops[op].inputs),
+            outputs=renumbered(graph.ops[op].outputs),
+            in_place=renumbered(graph.ops[op].in_place),
+        )
         for op in order
     )
     return replace(graph, ops=ops, values=tuple(values), outputs=renumbered(graph.outputs))

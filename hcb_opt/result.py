@@ -40,8 +40,34 @@ class Event:
     bound: int | None
 
 
+class Rated:
+    """What follows from a cost, a lower bound and the cost of computing every op once."""
+
+    __slots__ = ()
+    base_cost: int
+    cost: int | None
+    lower_bound: int | None
+
+    @property
+    def overhead(self) -> float | None:
+        """Cost / cost of computing every op once, minus 1; None without a schedule."""
+        return None if self.cost is None else relative_gap(self.cost, self.base_cost)
+
+    @property
+    def bound_overhead(self) -> float | None:
+        """Overhead that no schedule of the claim's class can go below; None without a bound, as if infeasible."""
+        return None if self.lower_bound is None else relative_gap(self.lower_bound, self.base_cost)
+
+    @property
+    def gap(self) -> float | None:
+        """(cost - lower bound) / lower bound; None without both."""
+        if self.cost is None or self.lower_bound is None:
+            return None
+        return relative_gap(self.cost, self.lower_bound)
+
+
 @dataclass(frozen=True, slots=True)
-class Result:
+class Result(Rated):
     """A schedule with its certificate, or the reason why there is none.
 
     Attributes
@@ -50,8 +76,8 @@ class Result:
     method : str
         The method that ran (for ``auto``, the one it chose).
     claim : str
-        The problem that ``lower_bound`` and "optimal" speak of: ``fixed-order``
-        or ``free-order``.
+        The problem that ``lower_bound`` and "optimal" speak of: ``fixed-order``,
+        ``free-order`` or a method's own class, such as ``checkmate-stages``.
     budget_bytes, store_all_peak_bytes, persistent_bytes : int
     base_cost : int
         Cost of computing every op once, in the graph's ``cost_unit``.
@@ -87,20 +113,6 @@ class Result:
     events: tuple[Event, ...]
     seconds: float
     provenance: Mapping[str, str | int | float] = field(default_factory=dict)
-
-    @property
-    def gap(self) -> float | None:
-        """(cost - lower bound) / lower bound; None without both."""
-        if self.cost is None or self.lower_bound is None:
-            return None
-        return relative_gap(self.cost, self.lower_bound)
-
-    @property
-    def overhead(self) -> float | None:
-        """Cost / cost of computing every op once, minus 1; None without a schedule."""
-        if self.cost is None:
-            return None
-        return relative_gap(self.cost, self.base_cost)
 
 
 def relative_gap(cost: int, bound: int) -> float:

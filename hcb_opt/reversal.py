@@ -9,7 +9,7 @@ from statistics import median_low
 from hcb_opt.binomial import best_split, repetitions_needed
 from hcb_opt.blocks import Blocks
 from hcb_opt.progress import Problem, Progress
-from hcb_opt.realise import missing_ancestors
+from hcb_opt.realise import GrowingSequence
 from hcb_opt.replay import replay
 from hcb_opt.schedule import schedule_from_computes
 
@@ -92,9 +92,8 @@ def reversal_computes(chain: Blocks, place: Placement) -> list[int]:
 class _Reversal:
     def __init__(self, chain: Blocks, place: Placement) -> None:
         self.chain, self.graph, self.place = chain, chain.graph, place
-        self.available = [False] * len(chain.graph.values)
+        self.sequence = GrowingSequence(chain.graph)
         self.kept = [0]
-        self.order: list[int] = []
         self.ops_of: list[list[int]] = [[] for _ in range(chain.block_count)]
         for op, block in enumerate(chain.block_of):
             self.ops_of[block].append(op)
@@ -105,24 +104,24 @@ class _Reversal:
         levels = self._levels()
         for position in range(self.chain.turn, len(self.graph.ops)):
             inputs = self.graph.ops[position].inputs
-            while missing := [value for value in inputs if not self.available[value]]:
+            while missing := [value for value in inputs if not self.sequence.available[value]]:
                 block = max(self._block(value) for value in missing)
                 if block >= levels[position - self.chain.turn]:
                     self._restore(block, position)
                 self._recompute([value for value in missing if self._block(value) == block])
-            self._compute(position)
-        return self.order
+            self.sequence.compute(position)
+        return self.sequence.order
 
     def _forward(self) -> None:
         """Run every op once; kept cuts, the last cut and the last block stay."""
         self._keep_cuts(self.chain.block_count, advance=False)
         for position in range(self.chain.turn):
-            self._compute(position)
+            self.sequence.compute(position)
         last = self.chain.block_count - 1
         lasting = {value for block in (*self.kept, last) for value in self.chain.cuts[block]}
         for ops in self.ops_of[:last]:
             for op in ops:
-                self._forget(self.graph.ops[op].outputs, lasting)
+                self.sequence.forget(value for value in self.graph.ops[op].outputs if value not in lasting)
 
     def _levels(self) -> list[int]:
         """For each position from the turn on, the block the backward is busy with.
@@ -149,7 +148,7 @@ class _Reversal:
         while self.kept[-1] > block:
             forgotten.update(self.chain.cuts[self.kept.pop()])
         # What crosses the last kept cut stays with it; values of the block itself are wanted right now.
-        self._forget((value for value in forgotten if self.kept[-1] <= self._block(value) < block), set())
+        self.sequence.forget(value for value in forgotten if self.kept[-1] <= self._block(value) < block)
         self._keep_cuts(block + 1, advance=True)
         self._recompute(
             value
@@ -167,21 +166,7 @@ class _Reversal:
     def _recompute(self, values: Iterable[int]) -> None:
         """Recompute values; what was needed on the way is forgotten again."""
         wanted = set(values)
-        ops = missing_ancestors(self.graph, wanted, self.available)
-        fresh = [value for op in ops for value in self.graph.ops[op].outputs if not self.available[value]]
-        for op in ops:
-            self._compute(op)
-        self._forget(fresh, wanted)
-
-    def _compute(self, position: int) -> None:
-        self.order.append(position)
-        for value in self.graph.ops[position].outputs:
-            self.available[value] = True
-
-    def _forget(self, values: Iterable[int], lasting: set[int]) -> None:
-        for value in values:
-            if value not in lasting and value not in self.graph.required:
-                self.available[value] = False
+        self.sequence.forget(value for value in self.sequence.provide(wanted) if value not in wanted)
 
     def _block(self, value: int) -> int:
         return self.chain.block_of[self.graph.values[value].producer]

@@ -172,9 +172,9 @@ class EditableSequence:
 
     def spread(self) -> None:
         """Give all steps new labels, evenly spaced."""
-        removed = {label for inserted, steps in self._edits if not inserted for label, _ in steps}
-        removed |= {label for inserted, steps in self._edits if inserted for label, _ in steps}
-        renamed = {label: (place + 1) * _SPACING for place, label in enumerate(sorted(removed.union(self.labels)))}
+        # Steps that were removed count as well, so that the edits can still be undone.
+        known = {label for _, steps in self._edits for label, _ in steps}.union(self.labels)
+        renamed = {label: (place + 1) * _SPACING for place, label in enumerate(sorted(known))}
         self.labels = [renamed[label] for label in self.labels]
         self.producers = [[renamed[label] for label in labels] for labels in self.producers]
         self.readers = [[renamed[label] for label in labels] for labels in self.readers]

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from hcb_opt.bounds import integer_bound
+from hcb_opt.bounds import cost_divisor, integer_bound
 from hcb_opt.graph import Graph
 from hcb_opt.highs import Model
 
@@ -53,7 +53,7 @@ class StageModel:
     def __init__(self, graph: Graph, budget_bytes: int) -> None:
         self.graph = graph
         ops, values = len(graph.ops), len(graph.values)
-        self._cost_unit = math.gcd(*(op.cost for op in graph.ops)) or 1
+        self._cost_unit = cost_divisor(graph)
         self._cost_scale = _scale(graph.base_cost / self._cost_unit)
         self._byte_unit = math.gcd(*graph.sizes) or 1
         self._byte_scale = _scale(budget_bytes / self._byte_unit)

@@ -14,9 +14,10 @@ from hcb_opt.capture.program_json import check_program
 from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph
 from hcb_opt.runtime.errors import ExecutionError, NondeterministicOp, OutOfBudget, StepMismatch
-from hcb_opt.runtime.generators import generator_of, replaying, restored_on_error, state_of
+from hcb_opt.runtime.generators import Draws, KeptDraws, generator_of, restored_on_error
 from hcb_opt.runtime.ledger import Ledger
 from hcb_opt.runtime.plan import Free, Plan, Register, Run, Seed, make_plan
+from hcb_opt.runtime.transfers import Copies
 from hcb_opt.schedule import Schedule
 
 Registers = list[Any]
@@ -70,7 +71,14 @@ class Executor:
         If `hcb_opt.replay` refuses the schedule.
     StepMismatch
         If program, graph and schedule do not belong together.
+
+    Attributes
+    ----------
+    reuses_memory : bool
+        Whether a run's results are overwritten by the next.
     """
+
+    reuses_memory = False
 
     def __init__(
         self,
@@ -119,18 +127,32 @@ class Executor:
             were before.
         """
         check_arguments(self.program, arguments)
-        registers: Registers = [*arguments, *self.program.constants]
-        registers += [None] * (self.plan.registers - len(registers))
         ledger = None
         if self.budget_bytes is not None and not self._counted:
             ledger = Ledger(self.graph, self.plan, self.budget_bytes)
-        with _plain_execution(self._devices, self.strict), restored_on_error(self._devices):
+        with restored_on_error(self._devices):
+            executed = self.run_drawing(arguments, KeptDraws(), watch, ledger)
+        self._counted = True
+        return executed
+
+    def run_drawing(
+        self,
+        arguments: Sequence[torch.Tensor],
+        draws: Draws,
+        watch: Watch | None = None,
+        ledger: Ledger | None = None,
+    ) -> Executed:
+        """As `run`, with random numbers as `draws` says; after an error, generators are left where they are."""
+        registers: Registers = [*arguments, *self.program.constants]
+        registers += [None] * (self.plan.registers - len(registers))
+        copies = Copies(self.graph)
+        with _plain_execution(self._devices, self.strict):
             try:
-                self._run_all(registers, ledger, watch)
+                self._run_all(registers, draws, copies, ledger, watch)
             except BaseException:
+                copies.settle()
                 registers.clear()  # or the error's traceback would hold on to the tensors
                 raise
-        self._counted = True
         plan = self.plan
         return Executed(
             registers[plan.loss].detach(),
@@ -138,8 +160,9 @@ class Executor:
             [(position, registers[each]) for position, each in plan.updates],
         )
 
-    def _run_all(self, registers: Registers, ledger: Ledger | None, watch: Watch | None) -> None:
-        states: dict[int, bytes] = {}
+    def _run_all(
+        self, registers: Registers, draws: Draws, copies: Copies, ledger: Ledger | None, watch: Watch | None
+    ) -> None:
         for instruction in self.plan.instructions:
             if isinstance(instruction, Free):
                 for register in instruction.registers:
@@ -147,12 +170,17 @@ class Executor:
                 if ledger is not None:
                     ledger.freed(instruction.registers)
                 continue
+            if not isinstance(instruction, Run):
+                copies.perform(instruction, registers)
+                if ledger is not None:
+                    ledger.copied(instruction, registers, copies.compressed_bytes)
+                continue
             try:
                 if watch is None:
-                    _run(instruction, registers, states)
+                    _run(instruction, registers, draws)
                 else:
                     with watch(instruction):
-                        _run(instruction, registers, states)
+                        _run(instruction, registers, draws)
             except Exception as error:
                 raise _named(error, instruction) from error
             if ledger is not None and instruction.op is not None:
@@ -187,7 +215,7 @@ def _facts(layout: TensorLayout, given: torch.Tensor) -> Iterator[tuple[str, obj
         yield "storage offset", layout.offset, given.storage_offset()
 
 
-def _run(instruction: Run, registers: Registers, states: dict[int, bytes]) -> None:
+def _run(instruction: Run, registers: Registers, draws: Draws) -> None:
     """One call. No local name may outlive it: a tensor held here would not be freed at its drop."""
     arguments = list(instruction.arguments)
     for index, register in instruction.filled:
@@ -198,19 +226,17 @@ def _run(instruction: Run, registers: Registers, states: dict[int, bytes]) -> No
     if instruction.seed is None:
         result = instruction.function(*arguments, **keywords)
     else:
-        result = _draw(instruction, arguments, keywords, states)
+        result = _draw(instruction, arguments, keywords, draws)
     if instruction.single:
         result = (result,)
     for element, register in instruction.stored:
         registers[register] = result[element]
 
 
-def _draw(instruction: Run, arguments: list[Any], keywords: dict[str, Any], states: dict[int, bytes]) -> Any:
+def _draw(instruction: Run, arguments: list[Any], keywords: dict[str, Any], draws: Draws) -> Any:
     generator = generator_of(_device(arguments, keywords))
-    if instruction.seed is Seed.KEEP:
-        states[instruction.position] = state_of(generator)
-        return instruction.function(*arguments, **keywords)
-    with replaying(generator, states[instruction.position]):
+    around = draws.first if instruction.seed is Seed.KEEP else draws.again
+    with around(generator, instruction.position):
         return instruction.function(*arguments, **keywords)
 
 

@@ -7,7 +7,8 @@ generator, 16 B for CUDA's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 import torch
 
@@ -44,6 +45,33 @@ def replaying(generator: torch.Generator, state: bytes) -> Iterator[None]:
         yield
     finally:
         set_state(generator, present)
+
+
+class Draws(Protocol):
+    """Lets calls that draw random numbers draw the same again."""
+
+    def first(self, generator: torch.Generator, position: int) -> AbstractContextManager[None]:
+        """Around the first run of the call at a position of the program."""
+
+    def again(self, generator: torch.Generator, position: int) -> AbstractContextManager[None]:
+        """Around a later run: inside, the generator draws what it drew in the first."""
+
+
+class KeptDraws:
+    """Draws of one run, from states that are read when a call first runs."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, bytes] = {}
+
+    @contextmanager
+    def first(self, generator: torch.Generator, position: int) -> Iterator[None]:
+        """Keep the state that the call draws from."""
+        self._states[position] = state_of(generator)
+        yield
+
+    def again(self, generator: torch.Generator, position: int) -> AbstractContextManager[None]:
+        """Draw from the state that was kept."""
+        return replaying(generator, self._states[position])
 
 
 @contextmanager

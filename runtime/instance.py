@@ -5,8 +5,9 @@ once, all values kept apart. Its digests agree with the schedule's if, and only 
 run of an op found all its inputs intact, and so did the end; see
 `hcb_opt.runtime.kernels.instance_reference`. Before an op runs, noise is written over
 what was released, over its outputs' places and its workspace, and over its workspace again
-afterwards: whatever else should have lain there is lost. A single byte may equal
-the noise once in 256 times; therefore everything runs twice, with other hashes.
+afterwards: whatever else should have lain there is lost. Only the place of an output that
+is written over an input is left as it was. A single byte may equal the noise once in 256
+times; therefore everything runs twice, with other hashes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch import Tensor
 from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph
 from hcb_opt.layout import Layout
+from hcb_opt.layout.in_place import takeovers
 from hcb_opt.layout.instances import value_instances
 from hcb_opt.runtime.errors import OutOfBudget
 from hcb_opt.runtime.kernels import instance_reference
@@ -97,26 +99,36 @@ def scheduled_launches(graph: Graph, schedule: Schedule, layout: Layout) -> tupl
     Raises
     ------
     InvalidInput
-        If the layout has other buffers than the schedule.
+        If the layout has other buffers than the schedule, or writes over others than
+        `hcb_opt.layout.in_place.takeovers` says.
     """
     instances = value_instances(graph, schedule)
     expected = [(each.name, each.size_bytes) for each in instances]
     if [(each.name, each.size_bytes) for each in layout.buffers] != expected:
         raise InvalidInput("layout", "its buffers are not those of the schedule", "make it by hcb_opt.layout.layout")
+    if not set(layout.in_place) <= set(takeovers(graph, schedule, instances)):
+        raise InvalidInput("layout", "it writes over buffers of others", "make it by hcb_opt.layout.layout")
+    pairs = [(taker, giver) for taker, giver in layout.in_place if layout.offsets[taker] == layout.offsets[giver]]
+    written_over = {instances[taker].start: instances[giver].name for taker, giver in pairs}
     places = map(Place, layout.offsets, (each.size_bytes for each in instances))
     found: list[Launch] = []
     held: dict[int, Place] = {}
     ended: list[Place] = []
-    for action in schedule.actions:
+    over: str | None = None
+    for step, action in enumerate(schedule.actions):
         if not isinstance(action, Compute):
-            ended.append(held.pop(action.value))
+            place = held.pop(action.value)
+            if graph.values[action.value].name != over:  # whose place is that of an output now
+                ended.append(place)
             continue
         op = graph.ops[action.op]
+        over = written_over.get(step)
         inputs = tuple(held[value] for value in op.inputs)
         ended += [held[value] for value in op.outputs if value in held]
         held |= {value: next(places) for value in op.outputs}
         workspace = next(places) if op.workspace_bytes else NOWHERE
-        found.append(Launch(action.op, inputs, tuple(held[value] for value in op.outputs), workspace, tuple(ended)))
+        outputs = tuple(held[value] for value in op.outputs)
+        found.append(Launch(action.op, inputs, outputs, workspace, tuple(ended), in_place=over is not None))
         ended = []
     for number, value in enumerate(graph.outputs):
         found.append(Launch(len(graph.ops) + number, (held[value],), ended=() if number else tuple(ended)))
@@ -223,7 +235,7 @@ def _run(
             kernels.scribble(arena, place, finalised(4 * index + 2 * salt + turn) >> 1)
 
     for index, launch in enumerate(launches):
-        for place in (*launch.ended, *launch.outputs, launch.workspace):
+        for place in (*launch.ended, *(() if launch.in_place else launch.outputs), launch.workspace):
             scribble(index, place, 0)
         kernels.mix(arena, prepared, index, salt, digests)
         scribble(index, launch.workspace, 1)

@@ -55,6 +55,8 @@ class _Stepped(torch.autograd.Function):
         executed = step.execute(arguments)
         apply_updates(executed, arguments)
         ctx.gradients = executed.gradients
+        if step.executor.reuses_memory:  # another forward may come before the backward
+            ctx.gradients = [None if each is None else each.clone() for each in executed.gradients]
         return executed.loss
 
     @staticmethod

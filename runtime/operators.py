@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -52,6 +53,8 @@ def find_operator(operator: str, name: str) -> torch._ops.OpOverload:
         If this process has no such operator, or it writes to its arguments.
     """
     namespace, _, rest = operator.partition("::")
+    if namespace == "hcb_opt":
+        import_module("hcb_opt.runtime.fused")  # registers them
     packet_name, _, overload = rest.partition(".")
     try:
         found = getattr(getattr(getattr(torch.ops, namespace), packet_name), overload or "default")

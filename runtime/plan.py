@@ -18,7 +18,9 @@ from hcb_opt.graph import Graph
 from hcb_opt.replay import replay
 from hcb_opt.runtime.errors import StepMismatch
 from hcb_opt.runtime.operators import function_of
-from hcb_opt.schedule import Compute, Schedule
+from hcb_opt.schedule import Compress, Compute, Decompress, Drop, Offload, Prefetch, Schedule
+from hcb_opt.transfers.link import INSTANT
+from hcb_opt.transfers.replay import replay_transfers
 
 
 class Seed(StrEnum):
@@ -78,13 +80,61 @@ class Free:
 
 
 @dataclass(frozen=True, slots=True)
+class ToHost:
+    """Start to copy the storage behind a value's register to host memory."""
+
+    value: int
+    register: int
+
+
+@dataclass(frozen=True, slots=True)
+class FromHost:
+    """Fill a value's register with a new tensor, and start to copy its storage back."""
+
+    value: int
+    register: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Keep a compressed copy of the tensor in a value's register."""
+
+    value: int
+    register: int
+    scheme: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack:
+    """Fill a value's register from its compressed copy."""
+
+    value: int
+    register: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Let go of a value's compressed copy."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Let the computes wait for the copies of these values."""
+
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Register:
     """A register inside nested arguments."""
 
     index: int
 
 
-Instruction = Run | Free
+Transfer = ToHost | FromHost | Await | Pack | Unpack | Discarded
+Instruction = Run | Free | Transfer
 
 
 @dataclass(frozen=True)
@@ -93,7 +143,7 @@ class Plan:
 
     Attributes
     ----------
-    instructions : tuple of Run or Free
+    instructions : tuple of Instruction
     registers : int
         How many there are; the first hold the arguments, the next the constants.
     loss : int
@@ -132,14 +182,24 @@ def make_plan(program: Program, graph: Graph, schedule: Schedule) -> Plan:
         If it would draw random numbers in another order than the step, or an
         operator is not there.
     """
-    counts = replay(graph, schedule).compute_counts
+    judged = replay_transfers(graph, schedule, INSTANT) if schedule.has_transfers else replay(graph, schedule)
     _check_draws(graph, schedule)
-    planner = _Planner(program, graph, counts)
+    planner = _Planner(program, graph, judged.compute_counts)
     for action in schedule.actions:
         if isinstance(action, Compute):
             planner.compute(action.op)
-        else:
+        elif isinstance(action, Drop):
             planner.drop(action.value)
+        elif isinstance(action, Offload):
+            planner.offload(action.value)
+        elif isinstance(action, Prefetch):
+            planner.prefetch(action.value)
+        elif isinstance(action, Compress):
+            planner.compress(action.value, action.scheme)
+        elif isinstance(action, Decompress):
+            planner.decompress(action.value)
+        else:
+            planner.discard(action.value)
     return planner.finish()
 
 
@@ -171,11 +231,17 @@ class _Planner:
         self.filled: list[list[int]] = [[] for _ in graph.values]
         self.made: set[int] = set()
         self.started: set[int] = set()
+        self.owners = self._value_registers()
+        # Values whose storage is being copied from or to, and those of them that are not there yet.
+        self.copying: set[int] = set()
+        self.arriving: set[int] = set()
 
     def compute(self, op: int) -> None:
         """Run an op; instances of its outputs that are still there go first."""
         position = self.call_of[op]
         call = self.program.calls[position]
+        replaced = self.copying & {*self.graph.ops[op].outputs}
+        self._await(self.arriving & {*self.graph.ops[op].inputs} | replaced)
         self._free([value for value in call.values if value is not None])
         self._make_views(call)
         run = self.templates[position]
@@ -189,11 +255,39 @@ class _Planner:
             self.filled[value].append(register)
 
     def drop(self, value: int) -> None:
-        """Let go of a value."""
+        """Let go of a value, when the copies from and to it have ended."""
+        self._await(self.copying & {value})
         self._free([value])
 
+    def offload(self, value: int) -> None:
+        """Start to copy a value to the host."""
+        self.instructions.append(ToHost(value, self.owners[value]))
+        self.copying.add(value)
+
+    def prefetch(self, value: int) -> None:
+        """Start to copy a value back; its views are made anew when they are used."""
+        self.instructions.append(FromHost(value, self.owners[value]))
+        self.filled[value] = [self.owners[value]]
+        self.copying.add(value)
+        self.arriving.add(value)
+
+    def compress(self, value: int, scheme: str) -> None:
+        """Keep a compressed copy of a value."""
+        self._await(self.arriving & {value})
+        self.instructions.append(Pack(value, self.owners[value], scheme))
+
+    def decompress(self, value: int) -> None:
+        """Make a value anew from its compressed copy."""
+        self.instructions.append(Unpack(value, self.owners[value]))
+        self.filled[value] = [self.owners[value]]
+
+    def discard(self, value: int) -> None:
+        """Let go of a compressed copy."""
+        self.instructions.append(Discarded(value))
+
     def finish(self) -> Plan:
-        """Make the views among the results, and say where the results are."""
+        """Make the views among the results when all copies have ended, and say where the results are."""
+        self._await(set(self.copying))
         for each in self.program.results:
             self._make_view(each)
         gradients = tuple(None if each is None else self._register(each) for each in self.program.gradients)
@@ -204,8 +298,15 @@ class _Planner:
             self._register(self.program.loss),
             gradients,
             updates,
-            self._value_registers(),
+            self.owners,
         )
+
+    def _await(self, values: set[int]) -> None:
+        """Wait for the copies of these values, if there are any."""
+        if values:
+            self.instructions.append(Await(tuple(sorted(values))))
+            self.copying -= values
+            self.arriving -= values
 
     def _value_registers(self) -> tuple[int, ...]:
         owners = {

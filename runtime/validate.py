@@ -12,12 +12,13 @@ import torch
 
 from hcb_opt.capture.program import Program, TensorLayout
 from hcb_opt.graph import Graph
-from hcb_opt.replay import replay
 from hcb_opt.result import relative_gap
 from hcb_opt.runtime.executor import Executed, Executor
 from hcb_opt.runtime.generators import restored, states_of
 from hcb_opt.runtime.measure import median_seconds, peak_bytes, with_measured_workspaces
 from hcb_opt.schedule import Schedule, schedule_from_computes
+from hcb_opt.transfers.link import INSTANT, Link
+from hcb_opt.transfers.replay import replay_transfers
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def validate(
     *,
     seed: int = 0,
     repeats: int = 5,
+    link: Link = INSTANT,
 ) -> dict[str, Any]:
     """Run a schedule and say whether it keeps what was promised.
 
@@ -59,6 +61,8 @@ def validate(
         Of the generators, before each compared run.
     repeats : int
         Runs whose median time is taken.
+    link : Link
+        What transfers cost.
 
     Returns
     -------
@@ -66,7 +70,8 @@ def validate(
         Ready for JSON: peaks in bytes, seconds, and for loss, every gradient and
         every buffer the largest absolute difference and whether all bits agree.
         ``predicted_peak_with_workspaces_bytes`` counts the scratch memory that
-        ops were seen to take; a capture cannot know it.
+        ops were seen to take; a capture cannot know it. ``predicted_host_peak_bytes``
+        are host copies, which on a CPU count in the measured peak.
 
     Raises
     ------
@@ -84,7 +89,7 @@ def validate(
     with restored([device]):
         found, states = _seeded(run, seed, device)
         expected, expected_states = _seeded(reference.run, seed, device)
-        compared = _compare(program, found, expected)
+        compared = compare(program, found, expected)
         del found, expected
         measured = {
             "measured_peak_bytes": peak_bytes(run, device),
@@ -94,7 +99,7 @@ def validate(
             "reference_seconds": median_seconds(reference.run, device, repeats),
         }
         with_workspaces = with_measured_workspaces(executor, arguments, device)
-    predicted = replay(graph, schedule)
+    predicted = replay_transfers(graph, schedule, link)
     generators_equal = states == expected_states
     return {
         "graph": graph.name,
@@ -102,7 +107,8 @@ def validate(
         "torch": torch.__version__,
         "reference": reference.name,
         "predicted_peak_bytes": predicted.peak_bytes,
-        "predicted_peak_with_workspaces_bytes": replay(with_workspaces, schedule).peak_bytes,
+        "predicted_peak_with_workspaces_bytes": replay_transfers(with_workspaces, schedule, link).peak_bytes,
+        "predicted_host_peak_bytes": predicted.host_peak_bytes,
         "cost": predicted.cost,
         "cost_unit": graph.cost_unit,
         "predicted_overhead": relative_gap(predicted.cost, graph.base_cost),
@@ -164,15 +170,10 @@ def random_arguments(program: Program, seed: int = 0) -> list[torch.Tensor]:
 def _random_tensor(layout: TensorLayout, generator: torch.Generator) -> torch.Tensor:
     dtype = getattr(torch, layout.dtype)
     offset = layout.offset or 0
-    count = (
-        0
-        if 0 in layout.shape
-        else 1 + sum((n - 1) * stride for n, stride in zip(layout.shape, layout.strides, strict=True))
-    )
     if dtype.is_floating_point or dtype.is_complex:
-        flat = torch.rand(offset + count, dtype=dtype, device=layout.device, generator=generator)
+        flat = torch.rand(offset + layout.span, dtype=dtype, device=layout.device, generator=generator)
     else:
-        flat = torch.zeros(offset + count, dtype=dtype, device=layout.device)
+        flat = torch.zeros(offset + layout.span, dtype=dtype, device=layout.device)
     return flat.as_strided(layout.shape, layout.strides, offset)
 
 
@@ -182,7 +183,8 @@ def _seeded(run: Callable[[], Executed], seed: int, device: torch.device) -> tup
     return executed, states_of([device])
 
 
-def _compare(program: Program, found: Executed, expected: Executed) -> dict[str, dict[str, dict[str, Any]]]:
+def compare(program: Program, found: Executed, expected: Executed) -> dict[str, dict[str, dict[str, Any]]]:
+    """For loss, gradients and buffers, by name, the largest absolute difference and whether all bits agree."""
     written = dict(expected.updates)
     return {
         "loss": {"loss": _difference(found.loss, expected.loss)},

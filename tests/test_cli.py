@@ -195,6 +195,7 @@ def test_methods(capsys: pytest.CaptureFixture[str]) -> None:
     for each in listed:
         assert each["kind"] in {"exact", "heuristic"}
         assert all(each[field] for field in ("claim", "graphs", "cites", "summary"))
+        assert each["max_ops"] is None or f"at most {each['max_ops']} ops" in each["graphs"]
     assert main(["methods"]) == 0
     shown = capsys.readouterr().out
     assert all(f"\n{each['name']}  (" in f"\n{shown}" for each in listed)
@@ -267,11 +268,32 @@ def test_gap_refuses(
     assert not (tmp_path / "gap").exists()
 
 
+@pytest.mark.parametrize("command", [["gap"], ["pareto"], ["reproduce", "revolve-table", "--quick"]])
+def test_a_folder_that_cannot_be_made_is_refused_before_any_work(
+    command: list[str], step_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = [] if command[0] == "reproduce" else [str(step_file)]
+    assert main([*command, *graph, "-o", str(step_file / "results")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (
+        f"hcb-opt: error: {step_file}/results: cannot be made (Not a directory); give a writable folder\n"
+    )
+
+
+@pytest.mark.parametrize("command", [["solve", "--budget", "0.9"], ["minimum"], ["certify", "--budget", "0.9"]])
+def test_an_empty_output_is_refused(command: list[str], step_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, str(step_file), "-o", ""]) == 2
+    assert capsys.readouterr().err == (
+        "hcb-opt: error: '': cannot be written (not a regular file); give the path of a file\n"
+    )
+
+
 def test_reproduce_lists_and_suggests(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce"]) == 0
     assert "gap  " in capsys.readouterr().out
-    assert main(["reproduce", "gpa"]) == 2
-    assert "experiment 'gpa': unknown; did you mean 'gap'?" in capsys.readouterr().err
+    assert main(["reproduce", "gapp"]) == 2
+    assert "experiment 'gapp': unknown; did you mean 'gap'?" in capsys.readouterr().err
 
 
 def test_reproduce_all_goes_on_after_a_failure(
@@ -281,7 +303,6 @@ def test_reproduce_all_goes_on_after_a_failure(
         raise InvalidInput("a file", "is not there", "make it")
 
     def runs(directory: Path, quick: bool = False, *, time_limit: float = 9.0) -> None:
-        directory.mkdir(parents=True)
         (directory / "done").write_text(f"{quick} {time_limit}")
 
     made = {name: Experiment(name, "made up", run) for name, run in (("first", fails), ("second", runs))}

@@ -194,7 +194,8 @@ def test_a_time_limit_is_kept_and_leaves_a_certificate() -> None:
 
 @pytest.mark.parametrize(("seed", "share"), [(0, 0.8), (2, 0.8), (3, 0.8)])
 def test_small_layered_graphs_end_in_a_proof(seed: int, share: float) -> None:
-    assert solve_schedule(random_layered(24, seed=seed), share, "frontier_cuts", time_limit=60.0).status is Status.OPTIMAL
+    graph = random_layered(24, seed=seed)
+    assert solve_schedule(graph, share, "frontier_cuts", time_limit=60.0).status is Status.OPTIMAL
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -124,7 +124,7 @@ def test_interrupted_run_leaves_what_was_solved(tmp_path: Path, monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setitem(methods(), "chen_sqrt", replace(get_method("chen_sqrt"), solve=interrupted))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="2 of 4 solves done, written to"):
         gap.run(GRAPHS, [0.7], ["store_all", "chen_sqrt"], tmp_path)
     document = json.loads((tmp_path / "gap.json").read_text())
     assert [row["method"] for row in document["rows"]] == ["store_all", "store_all"]

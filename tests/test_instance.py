@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packings import writing_in_place
 from strategies import random_graph
 from walks import random_walk
 
+from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.cli import main
 from hcb_opt.errors import InvalidInput
 from hcb_opt.files import write_json
@@ -149,6 +151,60 @@ def test_random_schedules_and_layouts_are_right() -> None:
             unbroken += 1
         recomputes += len(schedule.computes) - len(graph.ops)
     assert recomputes > 200 and unbroken > 25
+
+
+def test_ops_written_over_their_inputs_are_right() -> None:
+    taken = 0
+    for seed in range(20):
+        graph, schedule = random_case(seed)
+        graph = writing_in_place(graph, seed)
+        placed = layout(graph, schedule, alignment_bytes=(1, 4)[seed % 2])
+        launches = scheduled_launches(graph, schedule, placed)
+        found = played(launches, placed.arena_bytes)
+        assert wrong_launches(launches, found, straight(graph)) == [], seed
+        assert not found.beyond and found.written_bytes <= placed.arena_bytes
+        assert sum(launch.in_place for launch in launches) == len(placed.in_place)
+        taken += sum(placed.buffers[taker].size_bytes > 0 for taker, _ in placed.in_place)
+    assert taken > 20
+
+
+def test_an_op_a_byte_beside_the_input_it_is_written_over_is_found() -> None:
+    faults = 0
+    for seed in range(20):
+        graph, schedule = random_case(seed)
+        graph = writing_in_place(graph, seed)
+        placed = layout(graph, schedule, alignment_bytes=1)
+        takers = [taker for taker, _ in placed.in_place if placed.buffers[taker].size_bytes]
+        if not takers:
+            continue
+        moved = random.Random(seed).choice(takers)
+        offsets = tuple(offset + (index == moved) for index, offset in enumerate(placed.offsets))
+        beside = replace(placed, offsets=offsets, arena_bytes=placed.arena_bytes + 1)
+        with pytest.raises(BadLayout):
+            check_schedule_layout(graph, schedule, beside)
+        launches = scheduled_launches(graph, schedule, beside)
+        assert sum(launch.in_place for launch in launches) < len(placed.in_place)
+        assert wrong(graph, launches, beside.arena_bytes), seed
+        faults += 1
+    assert faults > 8
+
+
+def test_an_input_written_over_too_early_is_found() -> None:
+    specs = [
+        OpSpec("x", 1, (), (("x", 8),)),
+        OpSpec("y", 1, ("x",), (("y", 8),), in_place=("x",)),
+        OpSpec("z", 1, ("x", "y"), (("z", 8),)),
+    ]
+    graph = build_graph(specs, ["z"])
+    schedule = schedule_from_computes(graph, range(3))
+    placed = layout(graph, schedule, alignment_bytes=1)
+    assert placed.in_place == ()
+    over = replace(placed, offsets=(0, 0, 8))
+    with pytest.raises(InvalidInput, match="it writes over buffers of others"):
+        scheduled_launches(graph, schedule, replace(over, in_place=((1, 0),)))
+    launches = scheduled_launches(graph, schedule, over)
+    assert wrong(graph, launches, 16) == [1, 2, 3]
+    assert wrong(graph, (launches[0], replace(launches[1], in_place=True), *launches[2:]), 16) == [2, 3]
 
 
 def addresses(placed: Layout) -> Iterator[tuple[int, Buffer]]:
@@ -333,6 +389,14 @@ def test_report_of_a_schedule() -> None:
     assert report["measured_arena_bytes"] == report["arena_bytes"] == report["predicted_peak_bytes"]
     assert report["launches"] == len(schedule.computes) and report["recomputes"] > 0
     assert report["seconds"] > 0 and report["time_fit"]["seconds_per_cost"] > 0
+    graph = writing_in_place(graph, 3)
+    arenas = []
+    for in_place in (False, True):
+        report = validate_instance(graph, schedule, in_place=in_place, alignment_bytes=1, device=CPU, repeats=1)
+        assert report["bit_equal"] and report["measured_arena_bytes"] == report["predicted_aligned_peak_bytes"]
+        assert (report["written_in_place"] > 0) == in_place
+        arenas.append(report["measured_arena_bytes"])
+    assert arenas[0] == report["predicted_peak_bytes"] >= arenas[1]
 
 
 @pytest.mark.parametrize("form", ["checkmate", "moccasin", "own"])
@@ -358,6 +422,7 @@ def test_command_names_bad_arguments(step: Graph, tmp_path: Path, capsys: pytest
     save_schedule(schedule_from_computes(step, range(len(step.ops))), step, schedule)
     for arguments, message in (
         (["--scale", "2"], "--scale 2: is of --kernels only"),
+        (["--in-place"], "--in-place: is of --kernels only"),
         (["--kernels", "--scale", "0"], "scale 0: not above zero"),
         (["--kernels", "--layers", "3"], "--layers: a size of the zoo's models only"),
     ):

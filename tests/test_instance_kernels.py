@@ -35,9 +35,3 @@ def test_kernels_compile_without_spills(case: KernelCase) -> None:
     usage = compile_case(case)
     assert usage.faults == []
     assert 16 <= usage.registers <= 128  # a block of 128 threads: four of them fit on a multiprocessor at least
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_kernel_compiles_without_spills(case: KernelCase) -> None:
-    assert compile_case(case).faults == []

@@ -14,6 +14,7 @@ from hcb_opt.models import zoo
 SMALL: dict[str, dict[str, int | float]] = {
     "mlp": {"layers": 3, "width": 8, "batch": 4},
     "gpt2": {"layers": 2, "width": 16, "heads": 2, "vocabulary": 31, "sequence": 8, "batch": 2},
+    "gpt2_fused": {"layers": 2, "width": 16, "heads": 2, "vocabulary": 31, "sequence": 8, "batch": 2},
     "bert": {"layers": 2, "width": 16, "heads": 2, "vocabulary": 31, "sequence": 8, "batch": 2},
     "resnet50": {"image": 32, "classes": 10, "batch": 2},
     "resnet152": {"image": 32, "classes": 10, "batch": 2},

@@ -8,7 +8,7 @@ from strategies import random_graph
 
 from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.graph import Graph
-from hcb_opt.realise import missing_ancestors, recompute_on_demand
+from hcb_opt.realise import GrowingSequence, missing_ancestors, recompute_on_demand
 from hcb_opt.replay import replay
 from hcb_opt.schedule import schedule_from_computes
 
@@ -77,3 +77,13 @@ def test_missing_ancestors_stop_at_what_is_available() -> None:
     assert missing_ancestors(graph, [4], [False, True, True, False, False]) == [0, 2, 3]
     assert missing_ancestors(graph, [0, 1], none) == [0]
     assert missing_ancestors(graph, [4], [False, False, False, False, True]) == []
+
+
+def test_a_growing_sequence_provides_what_was_forgotten_and_keeps_outputs() -> None:
+    sequence = GrowingSequence(diamond())
+    assert sequence.provide([4]) == [0, 1, 2, 3, 4]
+    sequence.forget(range(5))
+    assert sequence.available == [False, True, False, False, True]
+    assert sequence.provide([2]) == [0, 2]
+    assert sequence.provide([2]) == []
+    assert sequence.order == [0, 1, 2, 3, 0, 1]

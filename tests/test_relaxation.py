@@ -11,12 +11,12 @@ import pytest
 from strategies import random_budget, random_graph
 from walks import random_walk
 
-from hcb_opt.bounds import integer_bound
+from hcb_opt.bounds import cost_divisor, integer_bound
 from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.formulations.frontier_cuts.cuts import Cuts
 from hcb_opt.formulations.frontier_cuts.encode import encode
 from hcb_opt.formulations.frontier_cuts.order_rows import OrderRows
-from hcb_opt.formulations.frontier_cuts.passage_rows import cost_unit, inspect_passage
+from hcb_opt.formulations.frontier_cuts.passage_rows import inspect_passage
 from hcb_opt.formulations.frontier_cuts.plan import realise
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
 from hcb_opt.generators import random_layered
@@ -179,7 +179,7 @@ def test_no_optimum_exceeds_the_exhaustive_one() -> None:
             infeasible += 1
             continue
         assert report.bound is not None and report.values is not None, f"{graph.name}: {report.message or 'infeasible'}"
-        bound = graph.base_cost + integer_bound(report.bound * relaxation.scale, cost_unit(graph))
+        bound = graph.base_cost + integer_bound(report.bound * relaxation.scale, cost_divisor(graph))
         assert bound <= true.cost, f"{graph.name} at {budget}: {sorted(cuts.positions)}"
         feasible += 1
         tight += bound == true.cost > graph.base_cost

@@ -9,6 +9,7 @@ from strategies import random_graph
 
 from hcb_opt.build import OpSpec, build_graph
 from hcb_opt.formulations.frontier_cuts.stage_search import Passage, cheapest_passage
+from hcb_opt.generators import random_training
 from hcb_opt.graph import Graph
 
 
@@ -123,3 +124,16 @@ def test_one_output_of_several_may_be_absent() -> None:
 
 def test_the_search_gives_up_at_its_limit() -> None:
     assert cheapest_passage(bottleneck(), 5, (), (), 9, most_moves=10) is None
+
+
+def test_a_search_of_many_moves_ends_when_told() -> None:
+    graph = random_training(14, 1)
+    budget_bytes = int(0.7 * graph.store_all_peak_bytes)
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    assert cheapest_passage(graph, len(graph.ops), (), (), budget_bytes, 10**9, begun=0, stop=stop) is None
+    assert len(asked) == 3

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 
-from hcb_opt.bound_proof import BoundProof
-from hcb_opt.bounds import integer_bound, tightest_position
+from hcb_opt.bound_proof import BoundProof, Leaf
+from hcb_opt.bounds import cost_divisor, integer_bound, tightest_position
 from hcb_opt.formulations.frontier_cuts.cuts import Cuts
 from hcb_opt.formulations.frontier_cuts.plan import realise, worst_violations
 from hcb_opt.formulations.frontier_cuts.relaxation import reachable_past
@@ -41,20 +40,14 @@ def prove_bound(graph: Graph, budget_bytes: int, cost: int, *, time_limit: float
     -------
     BoundProof
     """
-    unit = math.gcd(*(op.cost for op in graph.ops)) or 1
+    unit = cost_divisor(graph)
     target = cost - graph.base_cost
     if target == 0 or not graph.ops:
-        return _trivial(graph, unit)
+        return BoundProof((), unit, 0, (Leaf(1, ()),))
     cuts = _choose_cuts(graph, budget_bytes, target, unit, time_limit, seed)
     programme = Programme(graph, budget_bytes, sorted(cuts.positions))
     stages = {_stage(programme, target_op): ops for target_op, ops in cuts.recomputes.items()}
     return search_proof(programme, _names(programme, stages), unit, target, time_limit)
-
-
-def _trivial(graph: Graph, unit: int) -> BoundProof:
-    from hcb_opt.bound_proof import Leaf
-
-    return BoundProof((), unit, 0, (Leaf(1, ()),))
 
 
 def _choose_cuts(graph: Graph, budget_bytes: int, target: int, unit: int, time_limit: float, seed: int) -> Cuts:

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import gcd
 
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
 from hcb_opt.formulations.frontier_cuts.stage_search import FEW_MOVES, Passage, cheapest_passage
-from hcb_opt.graph import Graph
 from hcb_opt.highs import Vector
 
 _MOVES_TO_STRENGTHEN = 2_000
@@ -128,8 +126,3 @@ def add_passage_row(relaxation: Relaxation, bound: PassageBound, bounds: Iterabl
             *((column, -1) for column in missing),
         ],
     )
-
-
-def cost_unit(graph: Graph) -> int:
-    """The largest unit in which every cost of the graph is whole."""
-    return gcd(*(op.cost for op in graph.ops)) or 1

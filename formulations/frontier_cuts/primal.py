@@ -15,15 +15,15 @@ from hcb_opt.repair import make_fit, remove_needless
 from hcb_opt.schedule import schedule_from_computes
 from hcb_opt.shake import Shaker
 
-_KICKS = 12
-_SHAKES_TIMES_OPS = 20_000
+_KICKS = 12  # of a repair, as long as there is no schedule
+_SHAKES_TIMES_OPS = 20_000  # between rounds with one worker: a shake takes time in proportion to the ops
 _MOST_SHAKES = 100
-_FRUITLESS = 100
-_OPS_PER_BATCH = 16
-_SHAKES_BEFORE_PLAN = 30
-_FEW_MOVES = 15
+_FRUITLESS = 100  # shakes in vain, after which annealing joins in and the solvers get more and more of the time
+_OPS_PER_BATCH = 16  # of annealing moves, for each shake
+_SHAKES_BEFORE_PLAN = 30  # since the last plan of blocks or the last cheaper schedule
+_FEW_MOVES = 15  # of the first repair, before a plan of blocks is tried instead
 _LARGE_GAP = 0.1
-_MOST_REST_SHARE = 20.0
+_MOST_REST_SHARE = 20.0  # of rest to search
 
 
 class Primal:

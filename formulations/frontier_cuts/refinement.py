@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from hcb_opt.bounds import integer_bound, tightest_position
+from hcb_opt.bounds import cost_divisor, integer_bound, tightest_position
 from hcb_opt.formulations.frontier_cuts.cuts import Cuts
-from hcb_opt.formulations.frontier_cuts.passage_rows import cost_unit, inspect_passage
+from hcb_opt.formulations.frontier_cuts.passage_rows import inspect_passage
 from hcb_opt.formulations.frontier_cuts.plan import Violation, realise, worst_violations
 from hcb_opt.formulations.frontier_cuts.primal import Primal
 from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
@@ -25,10 +25,10 @@ _POLL_SECONDS = 0.001
 _GRACE_SECONDS = 0.05
 _LATE_SECONDS = 1.0
 _MOST_DEATHS = 3
-_MOST_MOVES = 2_000_000
+_MOST_MOVES = 200_000
 _MORE_MOVES = 10
 _SMALL_OPS = 40
-_MOVES_BY_ROUND = {3: _MOST_MOVES // _MORE_MOVES, 12: _MOST_MOVES}
+_MOVES_BY_ROUND = {3: _MOST_MOVES, 12: _MORE_MOVES * _MOST_MOVES}
 _TOO_LARGE = "a stage is too large to be searched"
 
 
@@ -51,7 +51,7 @@ class Refinement:
         self.problem = problem
         self.progress = progress
         self.graph = problem.graph
-        self.unit = cost_unit(problem.graph)
+        self.unit = cost_divisor(problem.graph)
         self.primal = Primal(problem, progress)
         self.deaths = 0
 
@@ -68,7 +68,7 @@ class Refinement:
                 track, report = self._wait([wide, narrow])
                 self.take(track, report)
                 rounds += 1
-                moves = _MOST_MOVES if wide.ended else _MOVES_BY_ROUND.get(rounds)
+                moves = _MORE_MOVES * _MOST_MOVES if wide.ended else _MOVES_BY_ROUND.get(rounds)
                 if moves is not None and len(self.graph.ops) <= _SMALL_OPS:
                     self._search_whole(moves)
                 self._begin_next(wide, narrow, track)

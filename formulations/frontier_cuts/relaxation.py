@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import gcd
 
 import numpy as np
 
+from hcb_opt.bounds import cost_divisor
 from hcb_opt.graph import Graph
 from hcb_opt.highs import Model
 
@@ -146,8 +146,7 @@ class Relaxation:
         The largest that keeps objectives whole, of which the solver makes use;
         but no less than the solver's precision can tell apart.
         """
-        unit = gcd(*(op.cost for op in self.graph.ops))
-        return max(1.0, unit, self.graph.base_cost / _OBJECTIVE_RANGE)
+        return max(1.0, cost_divisor(self.graph), self.graph.base_cost / _OBJECTIVE_RANGE)
 
     def _sources(self, stage: int, value: int) -> list[tuple[int, float]]:
         """R[k, prod(v)] + S[k, v]: how an old value comes to be resident in a stage."""

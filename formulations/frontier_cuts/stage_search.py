@@ -10,6 +10,7 @@ from hcb_opt.graph import Graph
 from hcb_opt.settled import SettledStates
 
 FEW_MOVES = 20_000
+_MOVES_PER_STOP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def cheapest_passage(
     reached: dict[tuple[int, int], int] = {start: 0}
     came_from: dict[tuple[int, int], tuple[tuple[int, int], int]] = {}
     settled = [SettledStates(len(useful)) for _ in positions]
-    moves = pops = 0
+    moves = 0
     while queue:
         estimate, minus_next, _, state, cost = heapq.heappop(queue)
         if enough is not None and estimate >= enough:
@@ -135,9 +136,6 @@ def cheapest_passage(
             return Passage(cost, _path(came_from, (next_new, state)))
         if not settled[next_new - begun].add(state, cost):
             continue
-        pops += 1
-        if pops % 64 == 0 and stop():
-            return None
         for run in runs:
             new = run.op == next_new
             if run.op > next_new or run.inputs & ~state or not (new or run.outputs & ~state):
@@ -147,7 +145,7 @@ def cheapest_passage(
             idle = [(value, size) for value, size in sizes if value & during & ~run.inputs & ~run.outputs]
             for dropped in _smallest_drops(idle, held_bytes - budget_bytes):
                 moves += 1
-                if moves > most_moves:
+                if moves > most_moves or (moves % _MOVES_PER_STOP == 0 and stop()):
                     return None
                 after, total = (next_new + new, during & ~dropped), cost + (0 if new else run.cost)
                 if total < reached.get(after, total + 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Track:
     most_moves: int = FEW_MOVES
     asked: bool = False
     bound: float | None = None
-    ended: str = field(default="")
+    ended: str = ""
 
     @property
     def seconds_left(self) -> float:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hcb_opt.bounds import cost_divisor
 from hcb_opt.formulations.retention_intervals.cut_rows import memory_at_cut
 from hcb_opt.formulations.retention_intervals.hint import add_hint
 from hcb_opt.formulations.retention_intervals.scope import Scope
@@ -52,7 +53,7 @@ class RetentionIntervals:
     @property
     def cost_unit(self) -> int:
         """Every cost is a multiple of it; the objective counts in it."""
-        return math.gcd(*(op.cost for op in self.scope.graph.ops)) or 1
+        return cost_divisor(self.scope.graph)
 
     @property
     def byte_unit(self) -> int:

@@ -46,6 +46,14 @@ class RunSequence:
         By run, for each output of its op: the runs that read this copy.
     runs_of : list of list of int
         By op. In the fixed order the one that comes first is the first of the list.
+    inputs : list of list of tuple of int
+        By op, for each input: the value, its place among its producer's outputs, its bytes.
+    output_sizes : list of list of int
+        By op, for each output: its bytes.
+    run_bytes : list of int
+        By op: its outputs and workspace.
+    cost : int
+        Of all runs.
     during_bytes, after_bytes : ndarray of int64, one per step
         Resident bytes while a step runs, workspace included, and after it.
     most_added_bytes : list of int
@@ -55,11 +63,8 @@ class RunSequence:
     def __init__(self, graph: Graph, computes: Sequence[int], fixed_order: bool = False) -> None:
         self.graph = graph
         self.fixed_order = fixed_order
-        self.slot_of = [0] * len(graph.values)
-        for each in graph.ops:
-            for slot, value in enumerate(each.outputs):
-                self.slot_of[value] = slot
-        self.inputs = [[(value, self.slot_of[value], graph.sizes[value]) for value in op.inputs] for op in graph.ops]
+        slot_of = {value: slot for op in graph.ops for slot, value in enumerate(op.outputs)}
+        self.inputs = [[(value, slot_of[value], graph.sizes[value]) for value in op.inputs] for op in graph.ops]
         self.output_sizes = [[graph.sizes[value] for value in op.outputs] for op in graph.ops]
         self.run_bytes = [
             op.workspace_bytes + sum(sizes) for op, sizes in zip(graph.ops, self.output_sizes, strict=True)
@@ -79,7 +84,7 @@ class RunSequence:
             self.step_of[run] = len(self.order)
             self.order.append(run)
         for value in graph.outputs:
-            self.readers[self.runs_of[graph.values[value].producer][-1]][self.slot_of[value]].append(END)
+            self.readers[self.runs_of[graph.values[value].producer][-1]][slot_of[value]].append(END)
         self.cost = sum(graph.ops[op].cost for op in computes)
         self.during_bytes, self.after_bytes = self.profile()
 

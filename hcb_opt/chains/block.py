@@ -39,8 +39,7 @@ class Block:
     def __init__(self, partition: Partition, number: int) -> None:
         self.partition, self.number, self.graph = partition, number, partition.graph
         self.turn = partition.turn
-        self.ops = range(partition.boundaries[number], partition.boundaries[number + 1])
-        self.backward = range(partition.backward_starts[number], partition.backward_ends[number])
+        self.ops, self.backward = partition.ops(number), partition.backward(number)
         self.origin_bytes = partition.origin_bytes(number)
         reads = {value for position in self.backward for value in self.graph.ops[position].inputs}
         self.needed = frozenset(value for value in reads if self.own(value) or value in partition.volatile)

@@ -56,7 +56,7 @@ def _in_arrays(partition: Partition, block: int, options: tuple[Option, ...], ca
     charge = np.repeat(carried[:, None, :], len(options), axis=1)
     for number, option in enumerate(options):
         charge[:, number] += option.kept_bytes
-        for op in range(partition.boundaries[block], partition.boundaries[block + 1]):
+        for op in partition.ops(block):
             for value in partition.graph.ops[op].outputs:
                 if value not in option.kept:
                     for state, blocks in enumerate(partition.later_blocks[value]):

@@ -49,6 +49,14 @@ class Partition:
         """Number of blocks, L."""
         return self.chain.block_count
 
+    def ops(self, block: int) -> range:
+        """Positions of a block's forward ops."""
+        return range(self.boundaries[block], self.boundaries[block + 1])
+
+    def backward(self, block: int) -> range:
+        """Positions of the ops of a block's backward."""
+        return range(self.backward_starts[block], self.backward_ends[block])
+
     @cached_property
     def backward_starts(self) -> tuple[int, ...]:
         """Where the backward of each block begins; it ends where that of the block before begins.
@@ -89,10 +97,7 @@ class Partition:
     @cached_property
     def backward_block_of(self) -> tuple[int, ...]:
         """The block of each backward op, from the turn on."""
-        blocks = [0] * (len(self.graph.ops) - self.turn)
-        for block, (first, end) in enumerate(zip(self.backward_starts, self.backward_ends, strict=True)):
-            blocks[first - self.turn : end - self.turn] = [block] * (end - first)
-        return tuple(blocks)
+        return tuple(block for block in reversed(range(self.count)) for _ in self.backward(block))
 
     @cached_property
     def backward_reads(self) -> tuple[tuple[int, ...], ...]:
@@ -232,10 +237,8 @@ class Partition:
 
     def own_reads(self, value: int) -> bool:
         """Whether the backward of the block that writes a value reads it."""
-        own = self.value_blocks[value]
-        readers = self.backward_reads[value]
-        place = bisect_left(readers, self.backward_starts[own])
-        return place < len(readers) and readers[place] < self.backward_ends[own]
+        backward = self.backward(self.value_blocks[value])
+        return any(reader in backward for reader in self.backward_reads[value])
 
     @cached_property
     def base_bytes(self) -> NDArray[np.int64]:

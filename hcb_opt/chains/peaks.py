@@ -27,29 +27,25 @@ def forward_peak(block: Block, wanted: Collection[int], *, dying: bool) -> int:
     graph = block.graph
     last: dict[int, int] = {}
     for op in block.ops:
-        for value in graph.ops[op].inputs:
-            last[value] = op
-        for value in graph.ops[op].outputs:
+        for value in (*graph.ops[op].inputs, *graph.ops[op].outputs):
             last[value] = op
     begins: dict[int, int] = {}
     for op in reversed(block.ops):
         begins.update((value, op) for value in graph.ops[op].inputs if block.foreign(value))
-    held = peak = 0
     ends: dict[int, int] = {}
     for value, op in last.items():
         if block.own(value) or value in begins:
             ends[op] = ends.get(op, 0) + (0 if value in wanted else graph.sizes[value])
         elif dying and not block.passes(value) and not block.saved(value):
             ends[op] = ends.get(op, 0) + graph.sizes[value]
-    highest = None
+    held = 0
+    profile: list[int] = []
     for op in block.ops:
         held += sum(graph.sizes[value] for value in graph.ops[op].outputs)
         held += sum(graph.sizes[value] for value in graph.ops[op].inputs if begins.get(value) == op)
-        peak = held + graph.ops[op].workspace_bytes
-        highest = peak if highest is None else max(highest, peak)
+        profile.append(held + graph.ops[op].workspace_bytes)
         held -= ends.get(op, 0)
-    assert highest is not None
-    return highest
+    return max(profile)
 
 
 def backward_peak(block: Block, kept: frozenset[int], available: Available, *, lean: bool) -> tuple[int, int]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
-from itertools import pairwise
+from collections.abc import Collection
 
 from hcb_opt.chains.holdings import HELD, TRANSIENT
 from hcb_opt.chains.programme import Programme, Release, Save
-from hcb_opt.realise import missing_ancestors
+from hcb_opt.realise import GrowingSequence
 
 
 def chain_computes(programme: Programme, level: int) -> list[int]:
@@ -32,22 +31,21 @@ def chain_computes(programme: Programme, level: int) -> list[int]:
     """
     walk = _Walk(programme)
     walk.reverse(HELD, 0, programme.partition.count - 1, level, 0)
-    return walk.order
+    return walk.sequence.order
 
 
 class _Walk:
-    """A run through the plan: which values are counted as resident, and what has been computed."""
+    """A run through the plan: what has been computed, and what is still wanted."""
 
     def __init__(self, programme: Programme) -> None:
         self.programme, self.partition = programme, programme.partition
         self.graph = self.partition.graph
-        self.order: list[int] = []
-        self._available = [False] * len(self.graph.values)
+        self.sequence = GrowingSequence(self.graph)
         self._begun = 0  # ops of the forward that have run
         self._saved: Counter[int] = Counter()  # by the blocks whose backward is still to come
         self._written = [
-            [value for op in range(first, end) for value in self.graph.ops[op].outputs]
-            for first, end in pairwise(self.partition.boundaries)
+            [value for op in self.partition.ops(block) for value in self.graph.ops[op].outputs]
+            for block in range(self.partition.count)
         ]
 
     def reverse(self, state: int, first: int, end: int, level: int, since: int) -> None:
@@ -75,7 +73,7 @@ class _Walk:
             if state == TRANSIENT:
                 # Of the blocks before, what only forwards read is no longer needed.
                 lasting = {*after, *self._saved, *partition.crossing(block, end, saved=True)}
-                self._forget(
+                self.sequence.forget(
                     value
                     for value in partition.crossing(block, end, saved=False)
                     if partition.value_blocks[value] >= since and value not in lasting
@@ -93,47 +91,29 @@ class _Walk:
         if self._begun < end:
             # For the first time: all of it. What is volatile stays until the turn, before which memory is free.
             for op in range(self._begun, end):
-                self._provide(self.graph.ops[op].inputs)
-                self._compute(op)
+                self.sequence.provide(self.graph.ops[op].inputs)
+                self.sequence.compute(op)
             self._begun = end
             self._forget_blocks(first, boundary, {*wanted, *self.partition.volatile})
         else:
-            fresh = self._provide(wanted)
-            self._forget(set(fresh).difference(wanted))
+            fresh = self.sequence.provide(wanted)
+            self.sequence.forget(set(fresh).difference(wanted))
             self._forget_blocks(first, boundary, set(wanted))
 
     def _backward(self, block: int, choice: Save, saved: Collection[int]) -> None:
         """Run a block's backward; what it computes again is forgotten at its end or, if lean, at once."""
         partition = self.partition
         if block == partition.count - 1:
-            self._forget(partition.volatile.difference(saved, self._saved))
+            self.sequence.forget(partition.volatile.difference(saved, self._saved))
         fresh: list[int] = []
-        for position in range(partition.backward_starts[block], partition.backward_ends[block]):
-            fresh += self._provide(self.graph.ops[position].inputs)
-            self._compute(position)
+        for position in partition.backward(block):
+            fresh += self.sequence.provide(self.graph.ops[position].inputs)
+            self.sequence.compute(position)
             if choice.option.lean:
-                self._forget(fresh)
+                self.sequence.forget(fresh)
                 fresh.clear()
-        self._forget(fresh)
-
-    def _provide(self, values: Iterable[int]) -> list[int]:
-        """Compute what these values lack; returns the values that it made available."""
-        ops = missing_ancestors(self.graph, values, self._available)
-        fresh = [value for op in ops for value in self.graph.ops[op].outputs if not self._available[value]]
-        for op in ops:
-            self._compute(op)
-        return fresh
-
-    def _compute(self, op: int) -> None:
-        self.order.append(op)
-        for value in self.graph.ops[op].outputs:
-            self._available[value] = True
+        self.sequence.forget(fresh)
 
     def _forget_blocks(self, first: int, boundary: int, wanted: Collection[int]) -> None:
         for block in range(first, boundary):
-            self._forget(value for value in self._written[block] if value not in wanted)
-
-    def _forget(self, values: Iterable[int]) -> None:
-        for value in values:
-            if value not in self.graph.required:
-                self._available[value] = False
+            self.sequence.forget(value for value in self._written[block] if value not in wanted)

@@ -7,7 +7,18 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hcb_opt.cli import capturing, certifying, experimenting, listing, minimising, placing, solving, tracing, validating
+from hcb_opt.cli import (
+    capturing,
+    certifying,
+    experimenting,
+    listing,
+    minimising,
+    offloading,
+    placing,
+    solving,
+    tracing,
+    validating,
+)
 from hcb_opt.cli.parsing import BAD_INPUT, INTERRUPTED, Parser
 from hcb_opt.errors import HcbOptError
 from hcb_opt.version import __version__
@@ -42,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.name not in OPTIONAL:
             raise
         return _fail(f"{error.name}: not installed; pip install 'hcb-opt[{OPTIONAL[error.name]}]'", BAD_INPUT)
-    except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as stopped:
+        return _fail(f"interrupted: {stopped}" if str(stopped) else "interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (``| head``): nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,6 +79,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"hcb-opt {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (capturing, solving, certifying, minimising, tracing, placing, validating, experimenting, listing):
+    solvers = (solving, offloading, certifying, minimising, tracing)
+    for group in (capturing, *solvers, placing, validating, experimenting, listing):
         group.add_commands(commands)
     return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hcb_opt.cli.parsing import DONE, add_command
@@ -32,7 +33,13 @@ def add_commands(commands: Commands) -> None:
         "--cost",
         default="roofline:h200",
         metavar="MODEL",
-        help="flops, bytes or roofline:DEVICE (default: roofline:h200)",
+        help="flops, bytes, roofline:DEVICE, or measured: run the step on its device (default: roofline:h200)",
+    )
+    command.add_argument(
+        "--workspaces",
+        choices=("declared", "measured"),
+        default="declared",
+        help="ops' scratch memory: what is declared (most ops: 0), or run the step once on its device and see",
     )
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="write the graph here")
     add_sizes(command)
@@ -59,7 +66,9 @@ def _capture(arguments: argparse.Namespace) -> int:
 
     require_writable(arguments.output)
     start = time.perf_counter()
-    captured = _captured(arguments.step, arguments.cost, given_sizes(arguments))
+    traced_cost = "flops" if arguments.cost == "measured" else arguments.cost
+    captured = _captured(arguments.step, traced_cost, given_sizes(arguments))
+    captured = _measured(captured, arguments.cost == "measured", arguments.workspaces == "measured")
     graph = captured.graph
     save_graph(graph, arguments.output, _program(captured))
     print(
@@ -89,13 +98,29 @@ def _program(captured: CapturedStep) -> dict[str, Any] | None:
         return None
 
 
+def _measured(captured: CapturedStep, costs: bool, workspaces: bool) -> CapturedStep:
+    """The step with what is to be measured, where its model runs."""
+    if costs or workspaces:
+        from hcb_opt.capture.record import record_program
+        from hcb_opt.runtime.costs import measured_costs
+        from hcb_opt.runtime.workspaces import measured_workspaces
+
+        program = record_program(captured)
+        if costs:
+            captured = replace(captured, graph=measured_costs(captured, program))
+            print(f"costs {captured.graph.facts['cost_model']}, spread {captured.graph.facts['cost_spread']}")
+        if workspaces:
+            captured = replace(captured, graph=measured_workspaces(captured, program))
+    return captured
+
+
 def check_step(step: str, flags: dict[str, int | float]) -> None:
     """Refuse what is neither a model of the zoo nor a user's function, and sizes given to the latter."""
     from hcb_opt.models import zoo
 
     if ":" in step:
         if flags:
-            raise InvalidInput(f"--{next(iter(flags))}", "a size of the zoo's models only", f"set it in {step}")
+            raise InvalidInput(f"--{next(iter(flags))}", "a size of the zoo's models only", "leave it out")
     elif step not in zoo():
         raise InvalidInput(f"model '{step}'", "not in the zoo", did_you_mean(step, [*zoo(), "path.py:function"]))
 

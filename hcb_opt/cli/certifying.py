@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hcb_opt.cli.parsing import DONE, NO_SCHEDULE, REFUSED, add_command, add_limits
+from hcb_opt.cli.parsing import DONE, GRAPH_HELP, NO_SCHEDULE, REFUSED, add_command, add_limits
 from hcb_opt.cli.solving import BUDGET_HELP
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def add_commands(commands: Commands) -> None:
         "find a schedule and a proof of its lower bound that can be checked without trust in any solver",
         "hcb-opt certify gpt2.json --budget 0.6 -o gpt2.cert",
     )
-    certify.add_argument("graph", metavar="GRAPH", help="our JSON, or a published Checkmate or Moccasin instance")
+    certify.add_argument("graph", metavar="GRAPH", help=GRAPH_HELP)
     certify.add_argument("--budget", required=True, metavar="B", help=BUDGET_HELP)
     add_limits(certify, limited="for the schedule, and again for the proof")
     certify.add_argument("-o", "--output", required=True, metavar="FILE", help="write the certificate here")
@@ -59,6 +59,8 @@ def _certify(arguments: argparse.Namespace) -> int:
         print(f"{graph.name}: {result.status.value}: {result.reason}")
         return REFUSED if result.status == Status.INFEASIBLE else NO_SCHEDULE
     print(f"{graph.name}: cost {result.cost}, found in {result.seconds:.2f} s", file=sys.stderr)
+    if result.reason == "interrupted":
+        print("interrupted: the bound of what was found is proved now; Ctrl-C again ends without one", file=sys.stderr)
     began = time.perf_counter()
     proof = prove_bound(graph, result.budget_bytes, result.cost, **limits)
     print(f"{graph.name}: proof of {len(proof.nodes)} nodes in {time.perf_counter() - began:.2f} s", file=sys.stderr)

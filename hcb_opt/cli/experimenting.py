@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hcb_opt.cli.parsing import DONE, add_command, add_limits, words
+from hcb_opt.cli.parsing import DONE, GRAPH_HELP, add_command, add_limits, words
 from hcb_opt.errors import HcbOptError, InvalidInput, did_you_mean
+from hcb_opt.files import require_folder
 
 if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
     from hcb_opt.experiments.catalogue import Experiment
 
 RESULTS = Path("results")
-OPTIONS = ("time_limit", "workers", "seeds", "instances")
+OPTIONS = ("time_limit", "workers", "seeds", "instances", "device")
 BUDGETS = "0.9,0.8,0.7,0.6,0.5,0.4"
 
 
@@ -31,14 +32,12 @@ def add_commands(commands: Commands) -> None:
         "solve graphs at several budgets with several methods; tabulate and plot the gaps",
         "hcb-opt gap gpt2.json unet.json --budgets 0.9,0.7,0.5 --methods frontier_cuts,chen_sqrt -o gap",
     )
-    gap.add_argument("graphs", nargs="+", metavar="GRAPH", help="our JSON, or a published instance")
+    gap.add_argument("graphs", nargs="+", metavar="GRAPH", help=GRAPH_HELP)
     gap.add_argument("--budgets", type=words, default=words(BUDGETS), metavar="B,...", help=f"default: {BUDGETS}")
     gap.add_argument(
         "--methods", type=words, metavar="NAME,...", help="default: one of each family; all for every method"
     )
-    gap.add_argument(
-        "-o", "--output", type=Path, default=Path("results/gap"), metavar="DIR", help="default: results/gap"
-    )
+    gap.add_argument("-o", "--output", type=Path, default=RESULTS / "gap", metavar="DIR", help="default: results/gap")
     add_limits(gap)
 
     reproduce = add_command(
@@ -60,6 +59,7 @@ def add_commands(commands: Commands) -> None:
     reproduce.add_argument(
         "--instances", type=Path, metavar="DIR", help="instances of your own, for 'published' and 'dtr-curves'"
     )
+    reproduce.add_argument("--device", metavar="DEVICE", help="cuda or cpu, for 'gpu'")
     reproduce.add_argument("--processes", type=int, metavar="N", help="tasks solved at a time; sweeps only")
     reproduce.add_argument(
         "--cluster", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786; sweeps only"
@@ -108,6 +108,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
             raise InvalidInput(flag, f"no option of the experiment '{experiment.name}'", "leave it out")
     directory = arguments.output or RESULTS / arguments.name
     with _executor(arguments, experiment, directory) as executor:
+        require_folder(directory)
         if executor is not None:
             options["executor"] = executor
         experiment.run(directory, arguments.quick, **options)
@@ -116,6 +117,8 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 
 def _reproduce_all(arguments: argparse.Namespace, found: Mapping[str, Experiment]) -> int:
     """Every experiment, each with those of the options that it takes; one that fails does not keep back the next."""
+    from hcb_opt.experiments.catalogue import NotHere
+
     if arguments.name is not None:
         raise InvalidInput("--all", f"'{arguments.name}' is named as well", "give one of them")
     failed = []
@@ -124,11 +127,14 @@ def _reproduce_all(arguments: argparse.Namespace, found: Mapping[str, Experiment
         options = {name: value for name, value in _options(arguments).items() if name in experiment.options}
         directory = (arguments.output or RESULTS) / experiment.name
         try:
+            require_folder(directory)
             if "executor" in experiment.options:
                 with _executor(arguments, experiment, directory) as executor:
                     experiment.run(directory, arguments.quick, **options, executor=executor)
             else:
                 experiment.run(directory, arguments.quick, **options)
+        except NotHere as reason:
+            print(f"left out: {reason}", file=sys.stderr)
         except HcbOptError as error:
             failed.append(experiment.name)
             print(f"{experiment.name}: {error}", file=sys.stderr)

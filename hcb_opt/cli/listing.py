@@ -31,8 +31,7 @@ def _methods(arguments: argparse.Namespace) -> int:
         print(json.dumps([{field: getattr(method, field) for field in fields} for method in found]))
         return DONE
     for method in found:
-        limit = "" if method.max_ops is None else f", at most {method.max_ops} ops"
-        print(f"{method.name}  ({method.kind}, {method.claim}; {method.graphs}{limit})")
+        print(f"{method.name}  ({method.kind}, {method.claim}; {method.graphs})")
         print(textwrap.fill(f"{method.summary} {method.cites}.", 100, initial_indent="    ", subsequent_indent="    "))
     return DONE
 

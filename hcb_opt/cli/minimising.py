@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from hcb_opt.cli.parsing import DONE, add_command, add_limits
+from hcb_opt.cli.parsing import DONE, GRAPH_HELP, add_command, add_limits
 
 if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
@@ -22,7 +22,7 @@ def add_commands(commands: Commands) -> None:
         "find the smallest budget a step can be run in, with a proven lower bound",
         "hcb-opt minimum gpt2.json --time-limit 60 -o schedule.json",
     )
-    minimum.add_argument("graph", metavar="GRAPH", help="our JSON, or a published Checkmate or Moccasin instance")
+    minimum.add_argument("graph", metavar="GRAPH", help=GRAPH_HELP)
     add_limits(minimum, limited="in all")
     minimum.add_argument("-o", "--output", metavar="FILE", help="write the schedule with the smallest peak here")
     minimum.add_argument("--json", action="store_true", help="print one JSON object on stdout")
@@ -34,7 +34,7 @@ def _minimum(arguments: argparse.Namespace) -> int:
     from hcb_opt.io import load_graph, save_schedule
     from hcb_opt.minimum import minimum_budget
 
-    if arguments.output:
+    if arguments.output is not None:
         require_writable(arguments.output)
     graph = load_graph(arguments.graph)
     store_all = graph.store_all_peak_bytes

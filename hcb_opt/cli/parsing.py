@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, NoReturn
 from hcb_opt.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from hcb_opt.graph import Graph
+    from hcb_opt.transfers.link import Link
+
     Commands = argparse._SubParsersAction["Parser"]
 
+GRAPH_HELP = "our JSON, a Checkmate or Moccasin instance, or an operator log"
 DONE, BAD_INPUT, REFUSED, NO_SCHEDULE, INTERRUPTED = 0, 2, 3, 4, 130
 
 
@@ -57,6 +61,27 @@ def add_limits(command: Parser, limited: str = "per solve") -> None:
     command.add_argument(
         "--memory-limit", metavar="SIZE", help="what a solver process may allocate, such as 4GiB (default: no limit)"
     )
+
+
+def add_link(command: Parser) -> None:
+    """The options that say what copies to host memory cost."""
+    link_help = "copies cost what this device of the roofline model takes (default: the one of the graph's costs)"
+    command.add_argument("--link", metavar="DEVICE", help=link_help)
+    command.add_argument(
+        "--host-bandwidth", metavar="SIZE", help="bytes per second in each direction, such as 50GB, instead of DEVICE's"
+    )
+
+
+def link_asked(arguments: argparse.Namespace, graph: Graph) -> Link:
+    """The link that these options name."""
+    from hcb_opt.budget import parse_memory_limit
+    from hcb_opt.transfers.link import link_of
+
+    try:
+        bandwidth = None if arguments.host_bandwidth is None else parse_memory_limit(arguments.host_bandwidth)
+    except InvalidInput as error:
+        raise InvalidInput(f"--host-bandwidth {arguments.host_bandwidth}", error.what, error.fix) from None
+    return link_of(graph, arguments.link, bandwidth)
 
 
 def words(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hcb_opt.cli.parsing import DONE, NO_SCHEDULE, REFUSED, add_command, add_limits
+from hcb_opt.cli.parsing import DONE, GRAPH_HELP, NO_SCHEDULE, REFUSED, add_command, add_limits, add_link, link_asked
 
 if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
@@ -24,7 +24,7 @@ def add_commands(commands: Commands) -> None:
         "find a cheap schedule within a memory budget, with a proven lower bound",
         "hcb-opt solve gpt2.json --budget 0.6 -o schedule.json",
     )
-    solve.add_argument("graph", metavar="GRAPH", help="our JSON, a Checkmate or Moccasin instance, or an operator log")
+    solve.add_argument("graph", metavar="GRAPH", help=GRAPH_HELP)
     solve.add_argument("--budget", required=True, metavar="B", help=BUDGET_HELP)
     solve.add_argument("--method", default="auto", metavar="NAME", help="see hcb-opt methods (default: auto)")
     order_help = "of first computes: fixed, the graph's (default), or free, any topological order"
@@ -46,6 +46,7 @@ def add_commands(commands: Commands) -> None:
     check.add_argument("schedule", metavar="SCHEDULE", help="as written by hcb-opt solve -o")
     check.add_argument("--budget", metavar="B", help=BUDGET_HELP)
     check.add_argument("--total", action="store_true", help="count persistent bytes into budget and peak")
+    add_link(check)
 
 
 def _solve(arguments: argparse.Namespace) -> int:
@@ -57,7 +58,7 @@ def _solve(arguments: argparse.Namespace) -> int:
     from hcb_opt.result import Status
     from hcb_opt.solve import solve_schedule
 
-    if arguments.output:
+    if arguments.output is not None:
         require_writable(arguments.output)
     graph = load_graph(arguments.graph)
     with LiveLine(sys.stderr, graph.base_cost) as live:
@@ -79,7 +80,7 @@ def _solve(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(certificate, allow_nan=False))
     else:
-        print(_report(certificate, arguments.output))
+        print(report(certificate, arguments.output))
     return {Status.INFEASIBLE: REFUSED, Status.NO_SCHEDULE: NO_SCHEDULE}.get(result.status, DONE)
 
 
@@ -87,8 +88,10 @@ def _check(arguments: argparse.Namespace) -> int:
     from hcb_opt.budget import format_bytes, parse_budget
     from hcb_opt.build import counting_persistent
     from hcb_opt.io import load_graph, load_schedule
-    from hcb_opt.replay import IllegalSchedule, replay
+    from hcb_opt.replay import IllegalSchedule, Replay, replay
     from hcb_opt.result import relative_gap
+    from hcb_opt.transfers.replay import TransferReplay, replay_transfers
+    from hcb_opt.transfers.schemes import used_bounds
 
     graph = load_graph(arguments.graph)
     schedule = load_schedule(arguments.schedule, graph)
@@ -98,7 +101,11 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.budget is not None:
         budget_bytes = parse_budget(arguments.budget, graph.store_all_peak_bytes)
     try:
-        judged = replay(graph, schedule)
+        judged: Replay = (
+            replay_transfers(graph, schedule, link_asked(arguments, graph))
+            if schedule.has_transfers
+            else replay(graph, schedule)
+        )
     except IllegalSchedule as error:
         print(f"illegal at step {error.step}: {error.reason}")
         return REFUSED
@@ -108,6 +115,11 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"peak   {judged.peak_bytes} bytes ({format_bytes(judged.peak_bytes)}) at step {judged.peak_step}")
     overhead = relative_gap(judged.cost, graph.base_cost)
     print(f"cost   {judged.cost} {graph.cost_unit}, overhead {_percent(overhead)}")
+    if isinstance(judged, TransferReplay):
+        print(f"host   {judged.host_peak_bytes} bytes ({format_bytes(judged.host_peak_bytes)})")
+        print(f"waits  {judged.waited} {graph.cost_unit} for copies, counted in the cost")
+        if judged.deviating:
+            print(_lossy(len(judged.deviating), used_bounds(schedule)))
     if budget_bytes is None:
         return DONE
     excess = judged.peak_bytes - budget_bytes
@@ -115,7 +127,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return REFUSED if excess > 0 else DONE
 
 
-def _report(certificate: dict[str, Any], output: str | None) -> str:
+def report(certificate: dict[str, Any], output: str | None) -> str:
     """A certificate in words; figures that are null are left out."""
     from hcb_opt.budget import format_bytes
 
@@ -131,6 +143,11 @@ def _report(certificate: dict[str, Any], output: str | None) -> str:
             f"peak         {format_bytes(certificate['peak_bytes'])}",
             f"cost         {certificate['cost']} {unit}, overhead {_percent(certificate['overhead'])}",
         ]
+    if certificate.get("host_peak_bytes") is not None:
+        lines.append(f"host         {format_bytes(certificate['host_peak_bytes'])}")
+        lines.append(f"waits        {certificate['waited']} {unit} for copies, counted in the cost")
+    if certificate.get("deviating"):
+        lines.append(_lossy(certificate["deviating"], certificate["error_bounds"]))
     if certificate["lower_bound"] is not None:
         gap = "" if certificate["gap"] is None else f", gap {_percent(certificate['gap'])}"
         lines.append(f"lower bound  {certificate['lower_bound']} {unit} ({certificate['claim']}){gap}")
@@ -143,6 +160,11 @@ def _report(certificate: dict[str, Any], output: str | None) -> str:
     if certificate["cost"] is not None and output:
         lines.append(f"schedule     {output}")
     return "\n".join(lines)
+
+
+def _lossy(deviating: int, bounds: dict[str, str]) -> str:
+    each = "; ".join(f"{scheme} loses up to {bound}" for scheme, bound in bounds.items())
+    return f"lossy  {deviating} values deviate from what their ops compute ({each})"
 
 
 def _percent(share: float | None) -> str:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hcb_opt.cli.parsing import DONE, add_command, add_limits
+from hcb_opt.cli.parsing import DONE, GRAPH_HELP, add_command, add_limits
 
 if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
@@ -23,7 +23,7 @@ def add_commands(commands: Commands) -> None:
         "trace cost against peak from the store-all peak down to the smallest, with proven lower bounds",
         "hcb-opt pareto gpt2.json -n 20 --time-limit 120 -o pareto",
     )
-    pareto.add_argument("graph", metavar="GRAPH", help="our JSON, or a published Checkmate or Moccasin instance")
+    pareto.add_argument("graph", metavar="GRAPH", help=GRAPH_HELP)
     pareto.add_argument("-n", "--count", type=int, default=20, metavar="N", help="budgets at most (default: 20)")
     pareto.add_argument("--method", default="auto", metavar="NAME", help="see hcb-opt methods (default: auto)")
     pareto.add_argument("--order", default="fixed", metavar="ORDER", help="as in hcb-opt solve (default: fixed)")
@@ -36,7 +36,8 @@ def add_commands(commands: Commands) -> None:
 
 def _pareto(arguments: argparse.Namespace) -> int:
     from hcb_opt.budget import format_bytes
-    from hcb_opt.experiments.pareto_report import FILES, format_front, front_to_json, require_folder, save_front
+    from hcb_opt.experiments.pareto_report import FILES, format_front, front_to_json, save_front
+    from hcb_opt.files import require_folder
     from hcb_opt.io import load_graph
     from hcb_opt.pareto import pareto
     from hcb_opt.pareto_front import ParetoPoint

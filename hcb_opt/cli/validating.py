@@ -6,10 +6,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from hcb_opt.cli.parsing import DONE, REFUSED, add_command
+from hcb_opt.cli.parsing import DONE, REFUSED, add_command, add_link, link_asked
 
 if TYPE_CHECKING:
     from hcb_opt.cli.parsing import Commands
+    from hcb_opt.graph import Graph
+    from hcb_opt.schedule import Schedule
 
 
 def add_commands(commands: Commands) -> None:
@@ -32,7 +34,10 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--repeats", type=int, default=5, metavar="N", help="runs that are timed (default: 5)")
     kernels_help = "run hash kernels of the ops' sizes and costs in one arena: needs no model"
     command.add_argument("--kernels", action="store_true", help=kernels_help)
+    in_place_help = "let ops write over inputs where they may, with --kernels; the peak counts both"
+    command.add_argument("--in-place", action="store_true", help=in_place_help)
     command.add_argument("--scale", type=int, metavar="N", help="divide all sizes by it, with --kernels (default: 1)")
+    add_link(command)
     add_sizes(command)
 
 
@@ -43,6 +48,8 @@ def _validate(arguments: argparse.Namespace) -> int:
         raise InvalidInput(f"--repeats {arguments.repeats}", "not above zero", "time at least one run")
     if arguments.scale is not None and not arguments.kernels:
         raise InvalidInput(f"--scale {arguments.scale}", "is of --kernels only", "leave it out, or add --kernels")
+    if arguments.in_place and not arguments.kernels:
+        raise InvalidInput("--in-place", "is of --kernels only", "leave it out, or add --kernels")
     if arguments.kernels:
         report = _by_kernels(arguments)
     else:
@@ -61,7 +68,9 @@ def _by_kernels(arguments: argparse.Namespace) -> dict[str, Any]:
     graph = load_graph(arguments.step)
     schedule = load_schedule(arguments.schedule, graph)
     scale = 1 if arguments.scale is None else arguments.scale
-    return validate_instance(graph, schedule, scale=scale, seed=arguments.seed, repeats=arguments.repeats)
+    return validate_instance(
+        graph, schedule, scale=scale, in_place=arguments.in_place, seed=arguments.seed, repeats=arguments.repeats
+    )
 
 
 def _of_graph(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -76,7 +85,8 @@ def _of_graph(arguments: argparse.Namespace) -> dict[str, Any]:
     program = load_program(arguments.step, graph)
     schedule = load_schedule(arguments.schedule, graph)
     tensors = random_arguments(program, arguments.seed)
-    return validate(graph, program, schedule, tensors, seed=arguments.seed, repeats=arguments.repeats)
+    options = _options(arguments, graph, schedule)
+    return validate(graph, program, schedule, tensors, **options)
 
 
 def _of_model(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -103,6 +113,10 @@ def _of_model(arguments: argparse.Namespace) -> dict[str, Any]:
     schedule = load_schedule(arguments.schedule, captured.graph)
     tensors = ModelStep(model, Executor(captured.graph, program, schedule)).arguments(batch)
     reference = eager_reference(model, loss_fn, batch, program)
-    return validate(
-        captured.graph, program, schedule, tensors, reference, seed=arguments.seed, repeats=arguments.repeats
-    )
+    options = _options(arguments, captured.graph, schedule)
+    return validate(captured.graph, program, schedule, tensors, reference, **options)
+
+
+def _options(arguments: argparse.Namespace, graph: Graph, schedule: Schedule) -> dict[str, Any]:
+    options = {"seed": arguments.seed, "repeats": arguments.repeats}
+    return options | {"link": link_asked(arguments, graph)} if schedule.has_transfers else options
