@@ -18,7 +18,7 @@ gpu: ## measure on this machine's CUDA device in less than ten minutes, with its
 	@python3 -c 'import sys; from importlib.util import find_spec; \
 	    missing = [each for each in ("torch", "triton", "numpy") if find_spec(each) is None]; \
 	    sys.exit("make gpu: " + sys.executable + " lacks " + ", ".join(missing) if missing else 0)'
-	PYTHONPATH=. python3 -m hcb_opt reproduce gpu --output $(OUT)
+	PYTHONPATH=.$${PYTHONPATH:+:$$PYTHONPATH} python3 -m hcb_opt reproduce gpu --output $(OUT)
 
 test: $(READY) ## all quick tests, lint, types, import rules and proofs
 	$(PYTHON) -m ruff check .

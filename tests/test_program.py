@@ -76,7 +76,9 @@ def test_tied_weights_are_one_argument() -> None:
 
 def test_a_tensor_given_twice_is_two_arguments_that_are_read() -> None:
     examples = torch.randn(3, 4)
-    step = capture_step(nn.Linear(4, 4), lambda model, batch: (model(batch[0]) - batch[1]).square().sum(), [examples] * 2)
+    step = capture_step(
+        nn.Linear(4, 4), lambda model, batch: (model(batch[0]) - batch[1]).square().sum(), [examples] * 2
+    )
     program = record_program(step)
     assert [each.name for each in program.layouts[2:]] == ["batch[0]", "batch[1]"]
     assert program.updates == ()

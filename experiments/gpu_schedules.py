@@ -1,0 +1,47 @@
+"""Solves the graphs that ``gpu`` captured on a CUDA machine, for its next run there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hcb_opt.experiments.catalogue import NotHere
+from hcb_opt.experiments.gpu.schedules import keep, solve_elsewhere
+from hcb_opt.io import load_graph
+from hcb_opt.replay import replay
+from hcb_opt.result import relative_gap
+
+NAME = "gpu-schedules"
+SUMMARY = "schedules by frontier_cuts for the graphs that 'gpu' captured; with -o results/gpu, its next run takes them"
+
+
+def run_default(directory: Path, quick: bool = False, *, time_limit: float | None = None, workers: int = 2) -> None:
+    """Solve every graph of the folder ``graphs`` at each of the shares, into the folder ``schedules``.
+
+    Parameters
+    ----------
+    directory : Path
+        As ``gpu`` left it.
+    quick : bool
+        One share, 5 s per solve unless told otherwise.
+    time_limit : float, optional
+        Seconds per solve; 120 if not given.
+    workers : int
+        As in `hcb_opt.solve_schedule`.
+
+    Raises
+    ------
+    NotHere
+        If there are no graphs.
+    """
+    from hcb_opt.experiments.gpu.steps import QUICK_SHARES, SHARES
+
+    paths = sorted((directory / "graphs").glob("*.json"))
+    if not paths:
+        raise NotHere(f"gpu-schedules: no graphs in {directory / 'graphs'}; 'gpu' captures them on a CUDA machine")
+    for path in paths:
+        graph = load_graph(path)
+        for share in QUICK_SHARES if quick else SHARES:
+            chosen = solve_elsewhere(graph, share, time_limit or (5.0 if quick else 120.0), workers)
+            overhead = relative_gap(replay(graph, chosen.schedule).cost, graph.base_cost)
+            written = keep(graph, share, chosen, directory)
+            print(f"{graph.name} at {share:.0%}: overhead {overhead:.2%} in {chosen.seconds:.0f} s, {written}")
