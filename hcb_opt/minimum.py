@@ -125,9 +125,8 @@ def minimum_budget(
     interrupted = False
     try:
         if any(op.phase is Phase.BACKWARD for op in graph.ops):
-            for computes in least_memory_schedules(
-                graph, lambda: time.perf_counter() - started > time_limit * _PLANS_SHARE
-            ):
+            plans_end = started + time_limit * _PLANS_SHARE
+            for computes in filter(None, least_memory_schedules(graph, lambda: time.perf_counter() > plans_end)):
                 schedule = schedule_from_computes(graph, computes)
                 peak_bytes = replay(graph, schedule).peak_bytes
                 if on_step is not None:

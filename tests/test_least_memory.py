@@ -17,7 +17,7 @@ from hcb_opt.solve import solve_schedule
 
 
 def judged(graph: Graph) -> list[Replay]:
-    schedules = least_memory_schedules(graph, lambda: False)
+    schedules = filter(None, least_memory_schedules(graph, lambda: False))
     return [replay(graph, schedule_from_computes(graph, computes)) for computes in schedules]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 
 from hcb_opt.annealing.rounds import Rounds
+from hcb_opt.chains.least_memory import least_memory_schedules
 from hcb_opt.chains.search import block_schedules
 from hcb_opt.graph import Phase
+from hcb_opt.lifetimes import lifetimes
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.repair import make_fit, remove_needless
 from hcb_opt.schedule import schedule_from_computes
@@ -23,6 +26,7 @@ _OPS_PER_BATCH = 16  # of annealing moves, for each shake
 _SHAKES_BEFORE_PLAN = 30  # since the last plan of blocks or the last cheaper schedule
 _FEW_MOVES = 15  # of the first repair, before a plan of blocks is tried instead
 _LARGE_GAP = 0.1
+_REPAIR_SHARE = 0.05  # of the time limit, as long as there is no schedule and a plan of blocks may give one
 _MOST_REST_SHARE = 20.0  # of rest to search
 
 
@@ -43,7 +47,7 @@ class Primal:
         self._fruitless = 0
         self._until_plan = _SHAKES_BEFORE_PLAN
         self._has_backward = any(op.phase is Phase.BACKWARD for op in problem.graph.ops)
-        self._plans = self._block_plans()
+        self._plans: Iterator[list[int] | None] | None = self._block_plans() if self._has_backward else None
         self._anneals = Rounds(problem, progress).all()
         self._annealing_pays = False
 
@@ -60,8 +64,11 @@ class Primal:
             self.improve(everything)
 
     def improve(self, order: Sequence[int]) -> None:
-        """Repair a sequence until it fits, make it cheap, and offer it."""
-        self._repair(order, self._out_of_time)
+        """Repair a sequence until it fits, make it cheap, and offer it; briefly where a plan of blocks may be had."""
+        until = math.inf
+        if self._plans is not None and self._progress.schedule is None:
+            until = self._progress.seconds + _REPAIR_SHARE * self._problem.time_limit
+        self._repair(order, lambda: self._out_of_time() or self._progress.seconds > until)
 
     def _repair(self, order: Sequence[int], stop: Callable[[], bool]) -> None:
         graph, budget_bytes = self._problem.graph, self._problem.budget_bytes
@@ -117,15 +124,29 @@ class Primal:
 
     def _plan(self) -> None:
         """Offer the next plan of blocks, if one is left."""
-        computes = next(self._plans, None)
+        self._until_plan = _SHAKES_BEFORE_PLAN
+        if self._plans is None:
+            return
+        try:
+            computes = next(self._plans)
+        except StopIteration:
+            self._plans = None
+            return
         if computes is not None:
             self._progress.offer(schedule_from_computes(self._problem.graph, computes))
-        self._until_plan = _SHAKES_BEFORE_PLAN
 
     def _block_plans(self) -> Iterator[list[int] | None]:
-        """None where the graph has no backward, for which blocks could recompute values."""
-        if self._has_backward:
-            yield from block_schedules(self._problem.graph, self._problem.budget_bytes, lambda: self._progress.done)
+        """Plans for the budget; where the first ones do not fit it, those that need least memory before any others."""
+        graph, budget_bytes = self._problem.graph, self._problem.budget_bytes
+        plans = block_schedules(graph, budget_bytes, lambda: self._progress.done)
+        yield next(plans, None)
+        if self._progress.schedule is None:
+            for computes in least_memory_schedules(graph, lambda: self._progress.done):
+                fits = computes is not None and lifetimes(graph, computes).peak_bytes <= budget_bytes
+                yield computes if fits else None
+                if self._progress.schedule is not None:
+                    break
+        yield from plans
 
     def _out_of_time(self) -> bool:
         return self._progress.remaining_seconds <= 0

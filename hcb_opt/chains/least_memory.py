@@ -18,7 +18,7 @@ from hcb_opt.lifetimes import lifetimes
 _LEVELS = 256
 
 
-def least_memory_schedules(graph: Graph, stop: Stop) -> Iterator[list[int]]:
+def least_memory_schedules(graph: Graph, stop: Stop) -> Iterator[list[int] | None]:
     """Sequences of computes of a training step, each with a smaller peak than the one before.
 
     Every partition of the forward into blocks has a plan that needs least
@@ -33,8 +33,10 @@ def least_memory_schedules(graph: Graph, stop: Stop) -> Iterator[list[int]]:
 
     Yields
     ------
-    list of int
-        Positions of ops, recomputes included, first computes in the fixed order.
+    list of int or None
+        Positions of ops, recomputes included, first computes in the fixed order;
+        None after a programme without a smaller peak, for the caller to do other
+        work.
     """
     turn = turn_position(graph)
     smallest = graph.store_all_peak_bytes
@@ -52,6 +54,5 @@ def least_memory_schedules(graph: Graph, stop: Stop) -> Iterator[list[int]]:
             order = chain_computes(programme, int(finite[0])) if len(finite) else []
             peak = lifetimes(graph, order).peak_bytes if order else smallest
             improved = peak < smallest
-            if improved:
-                smallest = peak
-                yield order
+            smallest = min(peak, smallest)
+            yield order if improved else None
