@@ -34,6 +34,8 @@ OTHER_LOOKS: tuple[tuple[str, str, Any], ...] = (
     ("#5A3E85", "p", (0, (4, 1, 1, 1))),
     ("#A0522D", "h", (0, (1, 3))),
 )
+# One more than there are looks: where these begin again, the same colour comes with another shape.
+_MARKERS = (*(marker for _, marker, _ in OTHER_LOOKS), "*")
 _NONE_EXISTS = "proven infeasible"
 
 
@@ -131,7 +133,8 @@ def _styles(rows: Sequence[GapRow]) -> dict[str, dict[str, Any]]:
     lead = LEAD_METHOD if LEAD_METHOD in kinds else next(iter(exact), None)
     styles = {} if lead is None else {lead: LEAD_LOOK}
     for number, method in enumerate(method for method in kinds if method != lead):
-        colour, marker, dashes = OTHER_LOOKS[number % len(OTHER_LOOKS)]
+        colour, _, dashes = OTHER_LOOKS[number % len(OTHER_LOOKS)]
+        marker = _MARKERS[number % len(_MARKERS)]
         styles[method] = {
             "color": colour, "marker": marker, "linestyle": dashes, "linewidth": 0.8, "markersize": 4.5, "zorder": 4,
         }  # fmt: skip

@@ -126,3 +126,10 @@ def test_seven_graphs_share_one_legend() -> None:
     figure = gap_figure(rows)
     assert len(figure.axes) == 14
     assert len(figure.legends) == 1
+
+
+def test_no_two_methods_look_the_same() -> None:
+    rows = [SOLVED, *(replace(CHEN, method=f"method{number}") for number in range(36))]
+    panel, _ = axes(gap_figure(rows))
+    marks = [line for line in panel.lines if line.get_marker() not in ("", "_")]
+    assert len({(line.get_color(), line.get_marker()) for line in marks}) == len(marks) == 37
