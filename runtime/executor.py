@@ -273,6 +273,10 @@ def _plain_execution(devices: set[torch.device], strict: bool) -> Iterator[None]
         stack.enter_context(torch.no_grad())
         for kind in {"cpu", *(each.type for each in devices)}:
             stack.enter_context(torch.autocast(kind, enabled=False))
+        for each in devices:
+            if each.type == "cuda":
+                # Triton launches on the present device, and events are recorded on its stream.
+                stack.enter_context(torch.cuda.device(each))
         if strict:
             stack.enter_context(_deterministic())
         yield

@@ -114,7 +114,7 @@ class Copies:
         bytes_there = _storage_as_bytes(tensor)
         device, like = tensor.device, _without_storage(tensor)
         if device.type == "cuda":
-            data = torch.empty(bytes_there.numel(), dtype=torch.uint8, pin_memory=True)
+            data = torch.empty(bytes_there.numel(), dtype=torch.uint8, device="cpu", pin_memory=True)
             self._start(value, data, bytes_there, device, "to host")
         else:
             data = bytes_there.clone()

@@ -12,6 +12,8 @@ from strategies import random_budget, random_graph
 
 from hcb_opt import Graph, replay, schedule_from_computes, solve_schedule
 from hcb_opt.blocks import Chain, balanced_chain, turn_position
+from hcb_opt.build import OpSpec, build_graph
+from hcb_opt.chains.byte_tables import HELD, TRANSIENT
 from hcb_opt.chains.likeness import block_fronts
 from hcb_opt.chains.partition import Partition
 from hcb_opt.chains.programme import Programme
@@ -19,6 +21,7 @@ from hcb_opt.chains.realisation import chain_computes
 from hcb_opt.chains.search import block_schedules
 from hcb_opt.chains.volatile import cheap_values, volatile_sets
 from hcb_opt.generators import ForwardOp, chain, random_training, tape_chain, training_step, u_shape
+from hcb_opt.graph import Phase
 from hcb_opt.result import Status
 
 
@@ -145,6 +148,74 @@ def test_backward_ops_belong_to_the_block_that_they_read() -> None:
             # A backward step reads the state its forward step read: of its block, or what crosses into it.
             assert partition.backward_block_of[position - partition.turn] in (block, block + 1)
     assert partition.backward_starts[-1] == partition.turn
+
+
+def three_blocks() -> Partition:
+    """The example of `backward_blocks` and `byte_tables`: the digits of a sum say what is in it."""
+    graph = build_graph(
+        [
+            OpSpec("first", 1, (), (("a", 1), ("s", 10), ("t", 10000))),
+            OpSpec("second", 1, ("a",), (("b", 100),)),
+            OpSpec("third", 1, ("b", "s"), (("c", 1000),)),
+            OpSpec("grad3", 1, ("b", "c"), (("gb", 1),), phase=Phase.BACKWARD),
+            OpSpec("grad2", 1, ("a", "gb"), (("ga", 1),), phase=Phase.BACKWARD),
+            OpSpec("grad1", 1, ("t", "ga"), (("g", 1),), phase=Phase.BACKWARD),
+        ],
+        ["g"],
+    )
+    return Partition(Chain(graph, (0, 1, 2, 3)))
+
+
+def test_the_tables_of_three_blocks() -> None:
+    partition = three_blocks()
+    assert partition.backward_starts == (5, 4, 3)
+    tables = partition.byte_tables
+    held, transient = tables.crossing[HELD], tables.crossing[TRANSIENT]
+    assert [held[0, 1, 1], held[0, 1, 2], held[0, 2, 2], held[1, 2, 2]] == [1, 11, 110, 100]
+    assert transient[0, 2, 2] == 100
+    assert [tables.first_read[1, 1], tables.first_read[2, 2]] == [1, 111]
+    assert tables.released(1, np.array([2]), 2).tolist() == [10]
+    assert tables.passing[1, 2] == 10
+
+
+def test_the_tables_count_each_value_once_where_it_is_read() -> None:
+    """Every entry is what its definition says, value by value."""
+    for seed in range(12):
+        graph = random_training(4 + seed % 6, seed)
+        turn = turn_position(graph)
+        partition = Partition(balanced_chain(graph, [op.cost for op in graph.ops[:turn]], 5))
+        tables, blocks = partition.byte_tables, range(partition.count)
+        later = list(zip(graph.sizes, partition.value_blocks, partition.later_blocks, strict=True))
+        for first, boundary, end in itertools.combinations_with_replacement(blocks, 3):
+            for state, kind in ((TRANSIENT, "saved_for"), (HELD, "readers")):
+                crossing = sum(
+                    size
+                    for size, block, readers in later
+                    if first <= block < boundary and any(boundary <= each <= end for each in getattr(readers, kind))
+                )
+                assert tables.crossing[state][first, boundary, end] == crossing
+        for first, end in itertools.combinations_with_replacement(blocks, 2):
+            free = [
+                (size, readers)
+                for value, (size, block, readers) in enumerate(later)
+                if block < first and readers.readers and not partition.own_reads(value)
+            ]
+            first_read = sum(size for size, readers in free if readers.readers[0] <= end)
+            assert tables.first_read[first, end] == first_read
+            passing = sum(
+                size
+                for size, readers in free
+                if first <= readers.readers[0] <= end and not any(each <= end for each in readers.saved_for)
+            )
+            assert tables.passing[first, end] == passing
+
+
+def test_the_plan_of_four_steps_in_four_bytes() -> None:
+    graph = chain(4)
+    programme = Programme(one_op_each(graph), 5, 5)
+    assert programme.costs.tolist() == [np.inf, np.inf, np.inf, 3, 1, 0]
+    names = [graph.ops[op].name for op in chain_computes(programme, 4)]
+    assert names == ["f1", "f2", "f3", "f4", "loss", "b4", "f2", "b3", "b2", "b1"]
 
 
 def test_no_block_hands_on_what_is_volatile() -> None:

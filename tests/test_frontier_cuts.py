@@ -12,8 +12,9 @@ from strategies import random_budget, random_graph
 
 from hcb_opt.bounds import tightest_position
 from hcb_opt.build import OpSpec, build_graph
-from hcb_opt.formulations.frontier_cuts import refinement
+from hcb_opt.formulations.frontier_cuts import lessons, refinement
 from hcb_opt.formulations.frontier_cuts.refinement import Refinement
+from hcb_opt.formulations.frontier_cuts.separation import add_best
 from hcb_opt.generators import chain, random_layered, random_training, u_shape
 from hcb_opt.graph import Graph
 from hcb_opt.highs import highs
@@ -84,14 +85,14 @@ def test_a_round_that_ran_out_of_time_bounds_no_stage_of_several_ops(graph: Grap
     """Passage bounds speak of stages with one new op; on a stage with more they would be wrong."""
     problem = Problem(graph, budget)
     refinement = Refinement(problem, Progress(problem))
-    track = refinement.track(tightest_position(graph, budget), refinement._add_best)
+    track = refinement.track(tightest_position(graph, budget), add_best)
     true = solve_schedule(graph, budget, method="exhaustive")
     for _ in range(4):
         track.relaxation, _ = relaxation, _ = track.cuts.relaxation(budget)
         report = highs().solve(relaxation.model(seconds=5.0, seed=0))
         assert report.values is not None and report.bound is not None and true.cost is not None
         assert graph.base_cost + report.bound * relaxation.scale <= true.cost + 1e-6
-        refinement.take(track, replace(report, optimal=False, bound=-1.0))
+        refinement.lessons.take(track, replace(report, optimal=False, bound=-1.0))
 
 
 def test_a_report_goes_to_the_track_that_asked_also_where_tracks_share_a_process() -> None:
@@ -102,9 +103,9 @@ def test_a_report_goes_to_the_track_that_asked_also_where_tracks_share_a_process
     tracks = [refinement.track(first, lambda track, violations: False) for _ in range(2)]
     for track in (*tracks, *reversed(tracks)):
         track.begin()
-        told, report = refinement._wait(tracks)
+        told, report = refinement.wait(tracks)
         assert told is track
-        refinement.take(told, report)
+        refinement.lessons.take(told, report)
 
 
 def three_saved(size_bytes: int) -> Graph:
@@ -200,7 +201,7 @@ def test_small_layered_graphs_end_in_a_proof(seed: int, share: float) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_where_no_search_ends_the_time_is_used_all_the_same(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    monkeypatch.setattr(refinement, "_MOST_MOVES", 10)
+    monkeypatch.setattr(lessons, "_MOST_MOVES", 10)
     monkeypatch.setattr(refinement, "_SMALL_OPS", 0)
     graph = random_layered(24, seed=0)
     result = solve_schedule(graph, 0.8, "frontier_cuts", time_limit=1.5, workers=workers)

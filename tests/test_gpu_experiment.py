@@ -21,7 +21,7 @@ from hcb_opt.errors import InvalidInput  # noqa: E402
 from hcb_opt.experiments import gpu, gpu_schedules  # noqa: E402
 from hcb_opt.experiments.catalogue import NotHere, experiments  # noqa: E402
 from hcb_opt.experiments.gpu import sections  # noqa: E402
-from hcb_opt.experiments.gpu.batches import at_batch, largest  # noqa: E402
+from hcb_opt.experiments.gpu.batches import Search, at_batch, largest  # noqa: E402
 from hcb_opt.experiments.gpu.networks import NETWORKS, blocks, checkpointed, make, networks  # noqa: E402
 from hcb_opt.experiments.gpu.report import table  # noqa: E402
 from hcb_opt.experiments.gpu.schedules import Chosen, choose, keep  # noqa: E402
@@ -182,6 +182,33 @@ def test_batches_are_of_the_networks_dtype_and_classes() -> None:
         assert {each.dtype for each in training.model.parameters()} == {getattr(torch, network.dtype)}
         assert all(each.shape[0] == network.batch for each in training.batch)
         assert torch.isfinite(training.loss_fn(training.model, training.batch))
+
+
+def test_what_no_kernel_repeats_is_compared_as_well_as_it_can_be() -> None:
+    bench = Bench(NOWHERE, "gpt2")
+    own = bench.training.loss_fn
+
+    def loss_fn(model: Any, batch: Any) -> Any:
+        unrepeatable = torch.zeros(1).put_(torch.zeros(1, dtype=torch.int64), torch.zeros(1))
+        return own(model, batch) + unrepeatable.sum()
+
+    assert bench.strict
+    bench = Bench(NOWHERE, "gpt2")
+    bench.training = replace(bench.training, loss_fn=loss_fn)
+    assert not bench.strict
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert all(each.grad is None for each in bench.training.model.parameters())
+
+
+def test_a_convolution_without_memory_does_not_fit() -> None:
+    search = Search(NOWHERE, "unet")
+
+    def failing(message: str) -> None:
+        raise RuntimeError(message)
+
+    assert not search._fits(lambda: failing("GET was unable to find an engine to execute this computation"))
+    with pytest.raises(RuntimeError, match="illegal"):
+        search._fits(lambda: failing("an illegal memory access"))
 
 
 @given(st.integers(0, 500))

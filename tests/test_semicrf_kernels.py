@@ -48,6 +48,24 @@ def test_spills_are_faults() -> None:
     assert Usage("slow", 32, 0, 0, 4, 21.0).faults == ["slow: compiled in 21.0 s, above 20 s"]
 
 
+def test_numbers_and_durations_do_not_split_launches() -> None:
+    """Of all numbers only the sign is compiled in, and blocks of many durations are as long as of few."""
+    import torch
+
+    from hcb_opt.runtime.kernels import semicrf_reference
+    from hcb_opt.runtime.semicrf.chain import Chain
+
+    for kernel, types in {case.kernel: case.types for case in semicrf.cases()}.items():
+        compiled_in = {each.name for each in kernel.params if types[each.name] == "i32" and not each.do_not_specialize}
+        assert compiled_in <= {"sign"}, kernel
+    weights, labels = torch.zeros(1, 24, 3000), torch.zeros(24)
+    chain = [
+        Chain(torch.zeros(1, 9, 24), weights, torch.zeros(24, 24), weights[0], labels, kernels)
+        for kernels in (semicrf, semicrf_reference)
+    ]
+    assert [each.block for each in chain] == [64, 16]
+
+
 def test_transitions_by_duration_are_refused() -> None:
     import torch
 

@@ -37,7 +37,7 @@ _FULL = (
     Section("steps:resnet50", 65, f"{_MODULE}.steps", ("resnet50",)),
     Section("kernels", 55, f"{_MODULE}.kernels"),
     Section("semicrf", 55, f"{_MODULE}.semicrf"),
-    Section("instances", 30, f"{_MODULE}.instances"),
+    Section("instances", 40, f"{_MODULE}.instances"),
     Section("batches:gpt2", 75, f"{_MODULE}.batches", ("gpt2",)),
     Section("batches:unet", 30, f"{_MODULE}.batches", ("unet",)),
     Section("batches:resnet50", 40, f"{_MODULE}.batches", ("resnet50",)),
@@ -71,10 +71,12 @@ def run_default(directory: Path, quick: bool = False, *, device: str | None = No
     NotHere
         If there is no CUDA device and nothing to draw.
     """
+    started = time.monotonic()
     if device not in (None, "cpu", "cuda"):
         raise InvalidInput(f"device {device!r}", "unknown", "give cuda or cpu")
     if device == "cpu" or _has_cuda():
-        run(Settings(device or "cuda", quick, directory), planned(quick))
+        # The first import of torch may have taken half a minute.
+        run(Settings(device or "cuda", quick, directory), planned(quick), started)
     elif device == "cuda" or not (directory / f"{NAME}.json").is_file():
         raise NotHere("gpu: torch sees no CUDA device here; run it where there is one, or with --device cpu --quick")
     else:
@@ -82,15 +84,22 @@ def run_default(directory: Path, quick: bool = False, *, device: str | None = No
     report(directory)
 
 
-def run(settings: Settings, chosen: Sequence[Section]) -> dict[str, Any]:
+def run(settings: Settings, chosen: Sequence[Section], started: float | None = None) -> dict[str, Any]:
     """Run sections and write ``gpu.json`` after each: in processes of their own, the quick version in this one.
+
+    Parameters
+    ----------
+    settings : Settings
+    chosen : sequence of Section
+    started : float, optional
+        By `time.monotonic`, from when on the time for all sections counts; now if not given.
 
     Returns
     -------
     dict
         What was written.
     """
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     settings.directory.mkdir(parents=True, exist_ok=True)
     document: dict[str, Any] = {
         "format": "hcb-opt gpu",

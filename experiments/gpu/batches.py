@@ -29,6 +29,8 @@ QUICK_MEMORY_BYTES = 2**18
 PLANNED_SHARE = 0.95
 """Of the memory: the rest is what a caching allocator loses by its blocks."""
 STEP_BACK = 0.95
+NO_ENGINE = "unable to find an engine"
+"""What cuDNN says where there is no memory left for any of its convolutions."""
 SOLVE_SECONDS = 3.0
 QUICK_SOLVE_SECONDS = 0.5
 
@@ -179,7 +181,9 @@ class Search:
                     torch.cuda.synchronize(self.device)
                     return True
                 return self.model_bytes + peak_bytes(step, self.device) <= self.memory_bytes
-        except (torch.OutOfMemoryError, OutOfBudget):
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError | OutOfBudget) and NO_ENGINE not in str(error):
+                raise
             return False
         finally:
             self.training.model.zero_grad(set_to_none=True)

@@ -52,12 +52,15 @@ def training_step(training: Training) -> Step:
 
 
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """Inside, kernels that can be are deterministic; those that cannot be do not say so."""
+def deterministic(strict: bool = True) -> Iterator[None]:
+    """Inside, kernels are deterministic; unless this is strict, those that cannot be do not say so.
+
+    Some that can be, as the backward of fused attention, are so only where it is strict.
+    """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(True, warn_only=not strict)
         try:
             yield
         finally:

@@ -18,8 +18,14 @@ Left = Callable[[], float]
 """Seconds that are left to a case."""
 
 GRACE_SECONDS = 10.0
-# Read when cuBLAS starts: without it, matrix products are not repeatable.
-ENVIRONMENT = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+# Read when torch starts to use the device. Without the first, matrix products are not repeatable. The others leave out
+# cuDNN's attention (by the names of new and old releases), whose backward never is: what is captured would then not be
+# what runs where eager has to repeat itself.
+ENVIRONMENT = {
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "TORCH_CUDNN_SDPA_DEPRIORITIZED": "1",
+    "TORCH_CUDNN_SDPA_PREFERRED": "0",
+}
 
 
 class NothingToMeasure(Exception):

@@ -1,35 +1,62 @@
-"""The loop of the lead method: solve, realise, repair, and count memory where it broke."""
+"""The loop of the lead method: which of two growing choices of cuts is solved next.
+
+Each choice of cuts is a `Track`; solving its relaxation once is a round. A track is
+idle, asked (its solver is at work) or ended::
+
+              begin                solver reports
+      idle -----------> asked ------------------------> take: what it teaches
+       ^                                                     |
+       |  grew        memory is counted at more places       |
+       |  exact next  not content with a gap of 0.1 %        |
+       |  longer      with four times the time               |
+       +-----------------------------------------------------+
+                                                             |
+      ended <------------------------------------------------+
+          nothing is left to add, or the solver keeps dying
+
+Which track begins a round when one of them has ended its own:
+
+==========  ==================================  =======================================
+processes   after a round of the wide track     after a round of the narrow track
+==========  ==================================  =======================================
+one         the narrow one if the round left    the wide one
+            it unsolved, else the wide one
+two         the wide one; the narrow one too,   the narrow one
+            if the round left it unsolved and
+            the narrow one is idle
+==========  ==================================  =======================================
+
+An ended narrow track is passed over. When the wide one has ended the method gives up;
+but if that is because a stage is too large to be searched, the narrow one goes on
+alone. All ends at once when the bounds meet, infeasibility is proven or time is up.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 
-from hcb_opt.bounds import cost_divisor, integer_bound, tightest_position
+from hcb_opt.bounds import tightest_position
 from hcb_opt.formulations.frontier_cuts.cuts import Cuts
-from hcb_opt.formulations.frontier_cuts.passage_rows import inspect_passage
-from hcb_opt.formulations.frontier_cuts.plan import Violation, realise, worst_violations
+from hcb_opt.formulations.frontier_cuts.lessons import TOO_LARGE, Lessons
+from hcb_opt.formulations.frontier_cuts.plan import Violation
 from hcb_opt.formulations.frontier_cuts.primal import Primal
-from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
-from hcb_opt.formulations.frontier_cuts.stage_search import Passage, cheapest_passage
+from hcb_opt.formulations.frontier_cuts.separation import add_all, add_best
+from hcb_opt.formulations.frontier_cuts.stage_search import cheapest_passage
 from hcb_opt.formulations.frontier_cuts.track import Track
-from hcb_opt.highs import Vector, highs
+from hcb_opt.highs import highs
 from hcb_opt.progress import Problem, Progress
 from hcb_opt.schedule import schedule_from_computes
 from hcb_opt.solver_process import Report
 
 _ROUND_SHARE = 0.1
 _LEAST_ROUND_SECONDS = 4.0
-_LONGER = 4.0
 _POLL_SECONDS = 0.001
 _GRACE_SECONDS = 0.05
 _LATE_SECONDS = 1.0
-_MOST_DEATHS = 3
-_MOST_MOVES = 200_000
-_MORE_MOVES = 10
 _SMALL_OPS = 40
-_MOVES_BY_ROUND = {3: _MOST_MOVES, 12: _MORE_MOVES * _MOST_MOVES}
-_TOO_LARGE = "a stage is too large to be searched"
+_WHOLE_MOVES = 2_000_000
+_WHOLE_MOVES_BY_ROUND = {3: 200_000, 12: _WHOLE_MOVES}
 
 
 class Refinement:
@@ -51,28 +78,23 @@ class Refinement:
         self.problem = problem
         self.progress = progress
         self.graph = problem.graph
-        self.unit = cost_divisor(problem.graph)
         self.primal = Primal(problem, progress)
-        self.deaths = 0
+        self.lessons = Lessons(problem, progress, self.primal)
 
     def run(self) -> None:
         """Refine until the bounds meet, infeasibility is proven or time is up."""
         first = tightest_position(self.graph, self.problem.budget_bytes)
-        wide = self.track(first, self._add_all)
-        narrow = self.track(first, self._add_best, number=min(1, self.problem.workers - 1))
+        wide = self.track(first, add_all)
+        narrow = self.track(first, add_best, number=min(1, self.problem.workers - 1))
         try:
-            wide.begin()
+            # The first schedule of a small graph often meets the bound, and to stop a solver costs a new process.
+            if len(self.graph.ops) > _SMALL_OPS:
+                wide.begin()
             self.primal.begin()
-            rounds = 0
-            while not self.progress.done and not wide.ended:
-                track, report = self._wait([wide, narrow])
-                self.take(track, report)
-                rounds += 1
-                moves = _MORE_MOVES * _MOST_MOVES if wide.ended else _MOVES_BY_ROUND.get(rounds)
-                if moves is not None and len(self.graph.ops) <= _SMALL_OPS:
-                    self._search_whole(moves)
-                self._begin_next(wide, narrow, track)
-            if wide.ended == _TOO_LARGE:
+            if wide.idle and not self.progress.done:
+                wide.begin()
+            self._refine(wide, narrow)
+            if wide.ended == TOO_LARGE:
                 self._go_on_with(narrow)
         finally:
             for track in (wide, narrow):
@@ -88,151 +110,64 @@ class Refinement:
         cuts = Cuts(self.graph, {first})
         return Track(self.problem, self.progress, highs(number=number), cuts, seconds, separate)
 
-    def _begin_next(self, wide: Track, narrow: Track, done: Track) -> None:
-        """Begin the rounds that are due: on the wide track always, on the narrow one once rounds take long."""
-        if self.progress.done or wide.ended:
-            return
-        if self.problem.workers == 1:
-            self.primal.shake_some()
-        turn = done is wide and not wide.solved and not narrow.ended
-        if narrow.process is wide.process:
-            (narrow if turn else wide).begin()
-            return
-        if done is wide:
-            wide.begin()
-        if not narrow.ended and not narrow.asked and (turn or done is narrow):
-            narrow.begin()
+    def _refine(self, wide: Track, narrow: Track) -> None:
+        """Round after round, until the wide track has ended."""
+        rounds = 0
+        while not self.progress.done and not wide.ended:
+            track, report = self.wait([wide, narrow])
+            self.lessons.take(track, report)
+            rounds += 1
+            moves = _WHOLE_MOVES if wide.ended else _WHOLE_MOVES_BY_ROUND.get(rounds)
+            if moves is not None and len(self.graph.ops) <= _SMALL_OPS:
+                self._search_whole(moves)
+            if self.progress.done or wide.ended:
+                return
+            if self.problem.workers == 1:
+                self.primal.shake_some()
+            for due in _due(wide, narrow, track):
+                due.begin()
 
     def _go_on_with(self, track: Track) -> None:
         """Use the time that is left for the other track and for schedules: nothing separates the wide one's plans."""
         while not self.progress.done:
-            if not track.asked and not track.ended:
+            if track.idle:
                 track.begin()
             if track.asked:
-                self.take(*self._wait([track]))
+                self.lessons.take(*self.wait([track]))
             self.primal.shake_while_waiting()
 
-    def _wait(self, tracks: Sequence[Track]) -> tuple[Track, Report]:
-        """The next track whose solver has an answer; with two workers, search for schedules meanwhile."""
-        busy = [track for track in tracks if track.asked]
-        over_seconds: float | None = None
-        while True:
-            for track in busy:
-                report = track.process.poll(self._listener(track))
-                if report is not None:
-                    return track, report
-            if not self.progress.done and self.problem.workers > 1:
+    def wait(self, tracks: Sequence[Track]) -> tuple[Track, Report]:
+        """The next track whose solver has an answer; with two workers, search for schedules meanwhile.
+
+        Parameters
+        ----------
+        tracks : sequence of Track
+            At least one of them is asked.
+        """
+        asked = [track for track in tracks if track.asked]
+        while not self.progress.done:
+            answer = self._answer(asked)
+            if answer is not None:
+                return answer
+            if self.problem.workers > 1:
                 self.primal.shake_while_waiting()
-                continue
+            else:
+                time.sleep(_POLL_SECONDS)
+        # A solver that is about to end by itself is spared: a new process takes longer to start.
+        over_seconds = self.progress.seconds
+        while self.progress.seconds - over_seconds <= (_GRACE_SECONDS if self.progress.closed else _LATE_SECONDS):
+            answer = self._answer(asked)
+            if answer is not None:
+                return answer
             time.sleep(_POLL_SECONDS)
-            if self.progress.done:
-                # A solver that is about to end by itself is spared: a new process takes longer to start.
-                over_seconds = self.progress.seconds if over_seconds is None else over_seconds
-                grace_seconds = _GRACE_SECONDS if self.progress.closed else _LATE_SECONDS
-                if self.progress.seconds - over_seconds > grace_seconds:
-                    return busy[0], Report(None, None, None, last=True)
+        return asked[0], Report(None, None, None, last=True)
 
-    def _listener(self, track: Track) -> Callable[[Report], bool]:
-        assert track.relaxation is not None
-        scale = track.relaxation.scale
-
-        def tell(report: Report) -> bool:
-            if report.bound is not None:
-                self.progress.raise_bound(self.graph.base_cost + integer_bound(report.bound * scale, self.unit))
-            # At a gap of 0 the solver ends by itself; ending it early costs a new process.
-            return self.problem.gap > 0 and self.progress.closed
-
-        return tell
-
-    def take(self, track: Track, report: Report) -> None:
-        """Bound, plan, repair; then separate what the plan breaks."""
-        relaxation = track.relaxation
-        assert relaxation is not None
-        track.asked = False
-        self._listener(track)(report)
-        self.progress.note_solver_memory(report.peak_memory_bytes)
-        track.solved, track.bound = report.nearly_optimal, report.bound
-        self.deaths = self.deaths + 1 if report.died else 0
-        if self.deaths == _MOST_DEATHS:
-            track.ended = f"{report.message}, {_MOST_DEATHS} times in a row; 'hcb-opt doctor' may tell why"
-        elif report.infeasible:
-            names = ", ".join(f"'{self.graph.ops[cut].name}'" for cut in sorted(track.cuts.positions)[:3])
-            self.progress.prove_infeasible(
-                f"proven by the relaxation with {len(track.cuts.positions)} cuts (ops {names} ..): "
-                f"whatever is recomputed, {self.problem.budget_bytes} bytes do not suffice"
-            )
-        elif self.progress.done:
-            return
-        elif report.values is None:
-            track.round_seconds *= _LONGER
-        else:
-            self._learn(track, relaxation, report, report.values)
-
-    def _learn(self, track: Track, relaxation: Relaxation, report: Report, solution: Vector) -> None:
-        """Offer the plan and its repair; grow the cuts where the plan breaks the budget."""
-        order = realise(relaxation, solution)
-        violations = worst_violations(relaxation, order)
-        self.primal.improve(order)
-        if self.progress.done:
-            return
-        coarse, track.coarse = track.coarse, bool(violations)
-        if violations and track.separate(track, violations):
-            return
-        if self._pass_stages(track, relaxation, solution, violations):
-            return
-        if report.optimal:
-            # Without violations the plan is the optimum, as far as floating point can tell.
-            track.ended = _TOO_LARGE if violations else "floating point tells no more"
-        elif not coarse or violations:
-            track.round_seconds *= _LONGER
-
-    def _add_all(self, track: Track, violations: list[Violation]) -> bool:
-        """Separate every violation that cuts and order rows can."""
-        added = [track.cuts.add(violation) for violation in violations]
-        return any(added)
-
-    def _add_best(self, track: Track, violations: list[Violation]) -> bool:
-        """Separate the violation whose separation lifts the linear relaxation most.
-
-        None, while the solver still needs its time for the present cuts and none
-        lifts the linear relaxation above what it has proven.
-        """
-        rated: list[tuple[float, int, Cuts]] = []
-        for violation in violations:
-            cuts = track.cuts.copy()
-            if cuts.add(violation):
-                rated.append((track.linear_bound(cuts), violation.excess_bytes, cuts))
-        if not rated:
-            return False
-        best = max(rated, key=lambda each: each[:2])
-        if not track.solved and track.bound is not None and best[0] <= track.bound:
-            return False
-        track.cuts = best[2]
-        return True
-
-    def _pass_stages(self, track: Track, relaxation: Relaxation, solution: Vector, violations: list[Violation]) -> bool:
-        """Search the stages that no cut separates: order their recomputes, or bound their cost.
-
-        Whether bounds were added. The next search may try more moves where this one tried too few.
-        """
-        scripts: dict[int, Sequence[int]] = {}
-        bounded = False
-        most_moves = track.most_moves
-        while violations and not scripts and not bounded and most_moves <= _MOST_MOVES and not self.progress.done:
-            track.most_moves = most_moves
-            for violation in violations:
-                passage = inspect_passage(
-                    relaxation, solution, violation.target, most_moves, lambda: self.progress.done
-                )
-                if isinstance(passage, Passage):
-                    scripts[violation.target] = passage.ops
-                elif passage is not None:
-                    track.cuts.passages.extend(passage)
-                    bounded = True
-            most_moves *= _MORE_MOVES
-        if scripts:
-            self.primal.improve(realise(relaxation, solution, scripts))
-        return bounded
+    def _answer(self, asked: Sequence[Track]) -> tuple[Track, Report] | None:
+        for track in asked:
+            report = track.process.poll(self.lessons.listener(track))
+            if report is not None:
+                return track, report
+        return None
 
     def _search_whole(self, most_moves: int) -> None:
         """Search a small step as one stage: tight budgets need many recomputes in one place."""
@@ -247,3 +182,14 @@ class Refinement:
         elif whole is not None and whole.cost is not None:
             self.progress.offer(schedule_from_computes(self.graph, whole.ops))
             self.progress.raise_bound(self.graph.base_cost + whole.cost)
+
+
+def _due(wide: Track, narrow: Track, done: Track) -> list[Track]:
+    """The tracks that begin a round when one of them is done with its own, see the table above."""
+    wide_takes_long = done is wide and not wide.solved
+    if narrow.process is wide.process:
+        return [narrow if wide_takes_long and not narrow.ended else wide]
+    due = [wide] if done is wide else []
+    if narrow.idle and (wide_takes_long or done is narrow):
+        due.append(narrow)
+    return due

@@ -15,39 +15,41 @@ from hcb_opt.formulations.frontier_cuts.relaxation import Relaxation
 from hcb_opt.formulations.frontier_cuts.stage_search import FEW_MOVES
 from hcb_opt.highs import HighsProcess, Model
 from hcb_opt.progress import Problem, Progress
+from hcb_opt.solver_process import Report
 
 _PATIENCE_SECONDS = 1.0
+_LONGER = 4.0
 
 
 @dataclass
 class Track:
-    """One growing choice of cuts.
+    """One growing choice of cuts; the diagram in `refinement` shows what happens to it.
 
     Attributes
     ----------
     problem : Problem
     progress : Progress
     process : HighsProcess
-        Solves its relaxations.
+        Solves its relaxations; tracks may share one.
     cuts : Cuts
     round_seconds : float
-        How long a round may take.
+        How long the next round may take.
     separate : callable
         Adds to the cuts where a plan breaks the budget; whether it added anything.
     coarse : bool
-        Whether a gap of 0.1 % is enough for a round.
-    solved : bool
-        Whether the last round came that near to its optimum.
-    relaxation : Relaxation or None
-        The one that the process works on.
+        Whether a gap of 0.1 % is enough for the next round.
     most_moves : int
-        Of the search of a stage that nothing else separates.
-    asked : bool
-        Whether a round has begun whose report is not taken yet; tracks may share a process.
+        Of the next search of a stage that nothing else separates.
+    relaxation : Relaxation or None
+        Of the last round.
+    solved : bool
+        Whether the last round came within 0.1 % of its optimum.
     bound : float or None
         What the last round proved, in the units of its model.
+    asked : bool
+        Whether a round has begun whose report is not taken yet.
     ended : str
-        Why the track has ended; empty while it goes on.
+        Why there will be no more rounds; empty while there will.
     """
 
     problem: Problem
@@ -57,12 +59,17 @@ class Track:
     round_seconds: float
     separate: Callable[[Track, list[Violation]], bool]
     coarse: bool = True
-    solved: bool = True
-    relaxation: Relaxation | None = None
     most_moves: int = FEW_MOVES
-    asked: bool = False
+    relaxation: Relaxation | None = None
+    solved: bool = True
     bound: float | None = None
+    asked: bool = False
     ended: str = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether a round can begin."""
+        return not self.asked and not self.ended
 
     @property
     def seconds_left(self) -> float:
@@ -78,6 +85,15 @@ class Track:
         patience_seconds = _PATIENCE_SECONDS if self.coarse else math.inf
         self.process.submit(replace(model, start=start, patience_seconds=patience_seconds))
         self.asked = True
+
+    def take(self, report: Report) -> None:
+        """Note what the round that has just ended found."""
+        self.asked = False
+        self.solved, self.bound = report.nearly_optimal, report.bound
+
+    def lengthen(self) -> None:
+        """Give rounds more time: the last one ended without anything new."""
+        self.round_seconds *= _LONGER
 
     def linear_bound(self, cuts: Cuts) -> float:
         """What the linear relaxation proves with these cuts, in the model's units; -1 if it is not solved in time."""

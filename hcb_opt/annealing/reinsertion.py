@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hcb_opt.annealing.runs import RunSequence
 
@@ -18,6 +19,9 @@ class Reinsertion:
     run's place only in whether it has run yet: if not, its inputs are held for
     it; if so, its outputs. With the excess over budget of both cases added up
     from the left and from the right, the total at every place is one addition.
+
+    Windows and gaps are those of `hcb_opt.annealing.runs`, with the run taken out:
+    steps are those of the others, which close up, and a place is a gap.
 
     Parameters
     ----------
@@ -35,61 +39,71 @@ class Reinsertion:
     """
 
     def __init__(self, sequence: RunSequence, run: int, budget_bytes: int) -> None:
-        step_of, op = sequence.step_of, sequence.op_of[run]
-        at = step_of[run]
-        self._sequence, self._run, self._at = sequence, run, at
+        self._sequence, self._run = sequence, run
+        self._at = at = sequence.step_of[run]
         first, last = sequence.window(run)
-        first, last = max(first, at - WIDEST), min(last, at + WIDEST)
-        self._first, self._last = first, last
-        self.here = here = at - first
-        width = last - first
+        self._begin, self._end = max(first, at - WIDEST), min(last, at + WIDEST) + 1
+        self.here = at - self._begin
         self.excess_bytes = np.zeros(1, dtype=np.int64)
-        if not width or self._without_effect(op, budget_bytes):
+        if self._end - self._begin == 1 or self._without_effect(budget_bytes):
             self.here = 0
             return
-        # By step of the others: bytes held more if the run comes later than if it came before.
-        later = np.zeros(width + 1, dtype=np.int64)
+        self._later = self._held_if_later()
+        self._measure()
+        self.excess_bytes = self._rate(budget_bytes)
+
+    def _without_effect(self, budget_bytes: int) -> bool:
+        """Whether every place in the window leaves so much room that none can exceed the budget."""
+        sequence = self._sequence
+        highest = int(sequence.during_bytes[self._begin : self._end].max())
+        return highest + sequence.most_added_bytes[sequence.op_of[self._run]] <= budget_bytes
+
+    def _held_if_later(self) -> NDArray[np.int64]:
+        """By gap: bytes held more if the run is yet to come there than if it has been."""
+        sequence, run, begin = self._sequence, self._run, self._begin
+        op, gaps = sequence.op_of[run], self._end - begin
+        later = np.zeros(gaps, dtype=np.int64)
         for size, readers in zip(sequence.output_sizes[op], sequence.readers[run], strict=True):
             if readers:
                 later -= size
         for producer, (_, slot, size) in zip(sequence.reads[run], sequence.inputs[op], strict=True):
-            use = sequence.last_use(producer, slot, run)
-            use -= use > at
-            if use - first < width:
-                later[max(0, use + 1 - first) :] += size
-        during, after = sequence.during_bytes, sequence.after_bytes
-        self._before = np.concatenate((during[first:at], during[at + 1 : last + 1]))
-        self._behind = self._before.copy()
-        self._before[here:] += later[here:width]
-        self._behind[:here] -= later[:here]
-        self._held = np.empty(width + 1, dtype=np.int64)
-        self._held[0] = after[first - 1] if first else 0
-        self._held[1 : here + 1] = after[first:at]
-        self._held[here + 1 :] = after[at + 1 : last + 1]
-        self._held[here + 1 :] += later[here + 1 :]
-        self._later = later
-        self._running = self._held + sequence.run_bytes[op]
-        total = np.maximum(self._running - budget_bytes, 0)
-        total[1:] += np.cumsum(np.maximum(self._before - budget_bytes, 0))
-        total[:-1] += np.cumsum(np.maximum(self._behind - budget_bytes, 0)[::-1])[::-1]
-        self.excess_bytes = total
+            gap = sequence.last_use(producer, slot, run) + 1
+            gap -= gap > self._at + 1  # the run itself is taken out
+            if gap - begin < gaps:
+                later[max(0, gap - begin) :] += size
+        return later
 
-    def _without_effect(self, op: int, budget_bytes: int) -> bool:
-        """Whether every place in the window leaves so much room that none can exceed the budget."""
-        highest = int(self._sequence.during_bytes[self._first : self._last + 1].max())
-        return highest + self._sequence.most_added_bytes[op] <= budget_bytes
+    def _measure(self) -> None:
+        """What is resident while the others run and in the gaps, for either side of the run's place."""
+        sequence, here, begin, end, later = self._sequence, self.here, self._begin, self._end, self._later
+        during, held = sequence.during_bytes[begin:end], sequence.held_in_gaps(begin, end)
+        # As it is now, the run is yet to come for the others before `here`, and has been for those behind.
+        self._before = np.concatenate((during[:here], during[here + 1 :]))  # while it is yet to come
+        self._behind = self._before.copy()  # when it has been
+        self._before[here:] += later[here:-1]
+        self._behind[:here] -= later[:here]
+        self._held = np.concatenate((held[: here + 1], held[here + 2 :]))  # in the gap where it comes next
+        self._held[here + 1 :] += later[here + 1 :]
+        self._running = self._held + sequence.run_bytes[sequence.op_of[self._run]]
+
+    def _rate(self, budget_bytes: int) -> NDArray[np.int64]:
+        """The run's own excess at each place, that of the others before it and that of the others behind."""
+        excess: NDArray[np.int64] = np.maximum(self._running - budget_bytes, 0)
+        excess[1:] += np.cumsum(np.maximum(self._before - budget_bytes, 0))
+        excess[:-1] += np.cumsum(np.maximum(self._behind - budget_bytes, 0)[::-1])[::-1]
+        return excess
 
     def apply(self, place: int) -> None:
         """Move the run to this place."""
-        sequence, first, last, at = self._sequence, self._first, self._last, self._at
-        sequence.during_bytes[first : last + 1] = np.concatenate(
+        sequence, begin, end, at = self._sequence, self._begin, self._end, self._at
+        sequence.during_bytes[begin:end] = np.concatenate(
             (self._before[:place], self._running[place : place + 1], self._behind[place:])
         )
         # The step after which the run's inputs are let go is its own; from there on its outputs are held.
-        sequence.after_bytes[first : last + 1] = np.concatenate(
+        sequence.after_bytes[begin:end] = np.concatenate(
             (self._held[1 : place + 1], (self._held - self._later)[place:])
         )
-        to = first + place
+        to = begin + place
         del sequence.order[at]
         sequence.order.insert(to, self._run)
         sequence.renumber(min(at, to), max(at, to))

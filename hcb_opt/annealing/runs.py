@@ -1,4 +1,26 @@
-"""A sequence of runs of ops, each reading particular copies of values, and the memory it holds."""
+"""A sequence of runs of ops, each reading particular copies of values, and the memory it holds.
+
+Steps and gaps, as the moves count them: gap g lies right before step g, one more
+gap lies behind the last step. What is held in a gap is held while the step after it
+runs; a run that is inserted in gap g becomes step g::
+
+    step         0        1        2
+    gap       0        1        2        3
+    held      0      after[0] after[1] after[2]       after = `RunSequence.after_bytes`
+
+For example, b reads x of a, and c reads y of b; x has 2 bytes, y has 3::
+
+    step         a        b        c
+    held      0        2        3        0
+    during       2        5        3                  `RunSequence.during_bytes`
+
+If c read x too, x would be held more in gap 2 only: `held` there and `during` of c
+become 5, which is ``hold_more(2, [2, 0])``.
+
+A *window* are the steps ``begin <= step < end`` and the gaps ``begin <= gap <= end``
+around them. An array by step has an entry for each of its steps, an array by gap one
+more; entry i is that of step, or gap, ``begin + i``.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +34,7 @@ from hcb_opt.graph import Graph
 
 END = 0
 """The run that stands for the end of the sequence: it reads the graph's outputs."""
+_NOTHING = np.zeros(1, dtype=np.int64)
 
 
 class RunSequence:
@@ -148,6 +171,18 @@ class RunSequence:
             first = max(first, step_of[runs_of[op - 1][0]] + 1)
         behind = runs_of[op][1:] + (runs_of[op + 1][:1] if op + 1 < len(runs_of) else [])
         return first, min([last, *(step_of[each] - 1 for each in behind)])
+
+    def held_in_gaps(self, begin: int, end: int) -> NDArray[np.int64]:
+        """Bytes held in the gaps of a window; not to be written to."""
+        if begin:
+            return self.after_bytes[begin - 1 : end]
+        return np.concatenate((_NOTHING, self.after_bytes[:end]))
+
+    def hold_more(self, begin: int, more_bytes: NDArray[np.int64]) -> None:
+        """Hold so many bytes more, by gap, and while the steps between these gaps run; ``begin`` is at least 1."""
+        end = begin + len(more_bytes) - 1
+        self.after_bytes[begin - 1 : end] += more_bytes
+        self.during_bytes[begin:end] += more_bytes[:-1]
 
     def renumber(self, first: int, last: int) -> None:
         """Set the steps of the runs between two steps, both included."""

@@ -45,7 +45,7 @@ class Block:
         self.needed = frozenset(value for value in reads if self.own(value) or value in partition.volatile)
         self.saveable = frozenset(filter(self.own, self.needed))
         written = [value for op in self.ops for value in self.graph.ops[op].outputs]
-        self.leaving = frozenset(value for value in written if partition.later_blocks[value][1])
+        self.leaving = frozenset(value for value in written if partition.later_blocks[value].readers)
         self.left_over = frozenset(value for value in written if partition.is_left_over(value))
 
     def own(self, value: int) -> bool:
@@ -58,12 +58,12 @@ class Block:
 
     def saved(self, value: int) -> bool:
         """Whether a value that crosses into the block is read by the block's backward."""
-        return self.number in self.partition.later_blocks[value][0]
+        return self.number in self.partition.later_blocks[value].saved_for
 
     def passes(self, value: int) -> bool:
         """Whether a value that crosses into the block is read by a later one too."""
-        blocks = self.partition.later_blocks[value][1]
-        return bool(blocks) and blocks[-1] > self.number
+        readers = self.partition.later_blocks[value].readers
+        return bool(readers) and readers[-1] > self.number
 
     def cost(self, ops: Iterable[int]) -> int:
         """Total cost of ops."""

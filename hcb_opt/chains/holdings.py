@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hcb_opt.chains.byte_tables import HELD, TRANSIENT, Table
 from hcb_opt.chains.fronts import Front, Option
 from hcb_opt.chains.partition import Partition
-
-TRANSIENT, HELD = 0, 1
-
-Table = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,8 @@ def _in_arrays(partition: Partition, block: int, options: tuple[Option, ...], ca
         for op in partition.ops(block):
             for value in partition.graph.ops[op].outputs:
                 if value not in option.kept:
-                    for state, blocks in enumerate(partition.later_blocks[value]):
+                    later = partition.later_blocks[value]
+                    for state, blocks in ((TRANSIENT, later.saved_for), (HELD, later.readers)):
                         if blocks:
                             charge[state, number, blocks[0] :] += partition.graph.sizes[value]
     return BlockOptions(
@@ -78,8 +75,8 @@ def _carried_bytes(partition: Partition) -> Table:
     for block in range(partition.count - 1):
         for value in partition.crossing(block + 1, partition.count - 1, saved=False):
             if partition.value_blocks[value] < block:
-                saved, blocks = partition.later_blocks[value]
-                first = next(each for each in blocks if each > block)
-                until = next((each for each in saved if each >= block), partition.count)
+                later = partition.later_blocks[value]
+                first = next(each for each in later.readers if each > block)
+                until = next((each for each in later.saved_for if each >= block), partition.count)
                 carried[block, first:until] += partition.graph.sizes[value]
     return carried

@@ -5,12 +5,30 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcb_opt.blocks import Chain, last_forward_reads
+from hcb_opt.blocks import Chain
+from hcb_opt.chains.backward_blocks import backward_reads, backward_starts
+from hcb_opt.chains.byte_tables import ByteTables, CrossingValue
 from hcb_opt.graph import Graph
+
+
+class LaterBlocks(NamedTuple):
+    """Who reads a value of the forward after the block that writes it; blocks ascending.
+
+    Attributes
+    ----------
+    saved_for : tuple of int
+        Later blocks whose backward reads it.
+    readers : tuple of int
+        Later blocks that read it, forward or backward.
+    """
+
+    saved_for: tuple[int, ...] = ()
+    readers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,35 +77,8 @@ class Partition:
 
     @cached_property
     def backward_starts(self) -> tuple[int, ...]:
-        """Where the backward of each block begins; it ends where that of the block before begins.
-
-        Between the backwards of blocks j + 1 and j a position is chosen that
-        fewest bytes of reads contradict: values that only blocks up to j read in
-        the forward should be read after it, values written after block j before.
-        Of equals the last: reading the frontier alone needs no other block.
-        """
-        graph, turn, count = self.graph, self.turn, self.count
-        length = len(graph.ops) - turn
-        early = np.zeros((count, length + 1))
-        late = np.zeros((count, length + 1))
-        last_reads = last_forward_reads(graph, turn)
-        for value, readers in enumerate(self.backward_reads):
-            if readers:
-                producer = graph.values[value].producer
-                closed = self.chain.block_of[max(producer, last_reads[value])]
-                early[closed, readers[0] - turn] += graph.sizes[value]
-                late[self.chain.block_of[producer], readers[-1] - turn] += graph.sizes[value]
-        # misplaced[j, e]: bytes read on the wrong side of position e, between the blocks up to j and the later ones.
-        before = np.cumsum(np.cumsum(early, axis=0), axis=1)
-        before = np.concatenate([np.zeros((count, 1)), before[:, :-1]], axis=1)
-        after = np.cumsum(np.cumsum(late[::-1], axis=0)[::-1][:, ::-1], axis=1)[:, ::-1]
-        starts = [turn] * count
-        ceiling = length
-        for block in range(count - 1):
-            misplaced = before[block] + after[block + 1]
-            ceiling = int(ceiling - np.argmin(misplaced[ceiling::-1]))
-            starts[block] = turn + ceiling
-        return tuple(starts)
+        """Where the backward of each block begins: see `hcb_opt.chains.backward_blocks`."""
+        return backward_starts(self.chain, self.backward_reads)
 
     @property
     def backward_ends(self) -> tuple[int, ...]:
@@ -102,10 +93,7 @@ class Partition:
     @cached_property
     def backward_reads(self) -> tuple[tuple[int, ...], ...]:
         """For each forward value, the backward ops that read it; empty for values of the backward."""
-        return tuple(
-            readers[bisect_left(readers, self.turn) :] if self.graph.values[value].producer < self.turn else ()
-            for value, readers in enumerate(self.graph.consumers)
-        )
+        return backward_reads(self.graph, self.turn)
 
     @cached_property
     def value_blocks(self) -> tuple[int, ...]:
@@ -125,27 +113,29 @@ class Partition:
         return found
 
     @cached_property
-    def later_blocks(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
-        """For each forward value, the later blocks whose backward reads it, and those that read it at all.
+    def later_blocks(self) -> tuple[LaterBlocks, ...]:
+        """For each value, the later blocks that read it; none for volatile values and those of the backward.
 
         Who reads a volatile value of an earlier block reads what that is computed from.
         """
-        saved: list[set[int]] = [set() for _ in self.graph.values]
-        crossing: list[set[int]] = [set() for _ in self.graph.values]
-        for value, readers in enumerate(self.graph.consumers):
+        saved_for: list[set[int]] = [set() for _ in self.graph.values]
+        readers: list[set[int]] = [set() for _ in self.graph.values]
+        for value, consumers in enumerate(self.graph.consumers):
             own = self.value_blocks[value]
             if own == self.count:
                 continue
-            for reader in readers:
-                backward = reader >= self.turn
-                block = self.backward_block_of[reader - self.turn] if backward else self.chain.block_of[reader]
+            for op in consumers:
+                backward = op >= self.turn
+                block = self.backward_block_of[op - self.turn] if backward else self.chain.block_of[op]
                 for source in self.sources.get(value, (value,)) if block != own else (value,):
                     if block > self.value_blocks[source]:
-                        crossing[source].add(block)
+                        readers[source].add(block)
                         if backward:
-                            saved[source].add(block)
+                            saved_for[source].add(block)
         return tuple(
-            ((), ()) if value in self.volatile else (tuple(sorted(saved[value])), tuple(sorted(crossing[value])))
+            LaterBlocks()
+            if value in self.volatile
+            else LaterBlocks(tuple(sorted(saved_for[value])), tuple(sorted(readers[value])))
             for value in range(len(self.graph.values))
         )
 
@@ -161,72 +151,36 @@ class Partition:
         saved : bool
             Only what their backwards read.
         """
+        later_blocks = self.later_blocks
         return [
             value
             for value in self._crossing[boundary]
-            if (blocks := self.later_blocks[value][0 if saved else 1])
+            if (blocks := later_blocks[value].saved_for if saved else later_blocks[value].readers)
             and (place := bisect_left(blocks, boundary)) < len(blocks)
             and blocks[place] <= end
         ]
 
     @cached_property
     def _crossing(self) -> tuple[tuple[int, ...], ...]:
+        """For each block, the values written before it that it or a later one reads."""
         found: list[list[int]] = [[] for _ in range(self.count)]
-        for value, (_, blocks) in enumerate(self.later_blocks):
-            if blocks:
-                for boundary in range(self.value_blocks[value] + 1, blocks[-1] + 1):
+        for value, later in enumerate(self.later_blocks):
+            if later.readers:
+                for boundary in range(self.value_blocks[value] + 1, later.readers[-1] + 1):
                     found[boundary].append(value)
         return tuple(map(tuple, found))
 
     @cached_property
-    def crossing_bytes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bytes of crossing values, ``[first, boundary, end]``: of saved ones, and of all.
-
-        Written in blocks ``first .. boundary - 1``, read by blocks
-        ``boundary .. end`` (for saved ones: by their backwards).
-        """
-        shape = (self.count + 1, self.count + 1, self.count)
-        tables = np.zeros(shape), np.zeros(shape)
-        for value, kinds in enumerate(self.later_blocks):
-            own, size = self.value_blocks[value], self.graph.sizes[value]
-            for table, blocks in zip(tables, kinds, strict=True):
-                boundary = own + 1
-                for block in blocks:
-                    table[own, boundary : block + 1, block] += size
-                    boundary = block + 1
-        for table in tables:
-            np.cumsum(table[::-1], axis=0, out=table[::-1])
-            np.cumsum(table, axis=2, out=table)
-        return tables
-
-    @cached_property
-    def released_bytes(self) -> NDArray[np.float64]:
-        """Bytes of values, ``[first, block]``, written before ``first``, that no block before ``block`` reads.
-
-        Cumulated from the left over ``block``: what is read first by a block up
-        to that one. A value that its own block's backward reads is not counted.
-        """
-        table = np.zeros((self.count + 1, self.count))
-        for value, (_, blocks) in enumerate(self.later_blocks):
-            own = self.value_blocks[value]
-            if blocks and not self.own_reads(value):
-                table[own + 1, blocks[0]] += self.graph.sizes[value]
-        released: NDArray[np.float64] = np.cumsum(np.cumsum(table, axis=0), axis=1)
-        return released
-
-    @cached_property
-    def passing_bytes(self) -> NDArray[np.float64]:
-        """Bytes of values, ``[block, end]``, that only a forward needs.
-
-        Written before ``block``, first read by a block from it up to ``end``,
-        and by no backward of these.
-        """
-        table = np.zeros((self.count + 1, self.count))
-        for value, (saved, blocks) in enumerate(self.later_blocks):
-            if blocks and not self.own_reads(value):
-                until = saved[0] if saved else self.count
-                table[self.value_blocks[value] + 1 : blocks[0] + 1, blocks[0] : until] += self.graph.sizes[value]
-        return table
+    def byte_tables(self) -> ByteTables:
+        """Bytes of what crosses from block to block, for every run of blocks."""
+        return ByteTables(
+            self.count,
+            (
+                CrossingValue(self.graph.sizes[value], self.value_blocks[value], *later, self.own_reads(value))
+                for value, later in enumerate(self.later_blocks)
+                if later.readers
+            ),
+        )
 
     def is_left_over(self, value: int) -> bool:
         """Whether the backward of a block before the one that writes a value reads it, and it is not volatile."""

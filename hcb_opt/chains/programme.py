@@ -1,74 +1,36 @@
-"""The chain dynamic programme: where to keep a frontier, and what to keep of a block for its backward."""
+"""The chain dynamic programme: where to keep a frontier, and what to keep of a block for its backward.
+
+For example four equal steps and a loss, ``chain(4)`` of `hcb_opt.generators`, each a
+block by itself: every op writes one byte, every backward step reads what its forward
+step read. In 3, 4 and 5 bytes the programme's least extra costs are 3, 1 and 0. The
+plan for 4 bytes is f1 f2 f3 f4 loss b4 f2 b3 b2 b1, by these choices:
+
+=======  ======  =========  =====  ======================================================
+blocks   memory  state      extra  choice
+=======  ======  =========  =====  ======================================================
+0 .. 4   4       held       1      save block 0, and hold what it hands on (1 byte)
+1 .. 4   3       held       1      split at 3: run on to block 3, which is handed 1 byte
+3 .. 4   2       transient  0      save block 3, then block 4: their forward goes on
+1 .. 2   3       held       1      save block 1: run it once more (1), then block 2
+=======  ======  =========  =====  ======================================================
+
+What crosses from block to block is looked up in `hcb_opt.chains.byte_tables`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcb_opt.chains.fronts import Option
-from hcb_opt.chains.holdings import HELD, TRANSIENT, BlockOptions, Table, block_options
+from hcb_opt.chains.byte_tables import HELD, TRANSIENT, Table
+from hcb_opt.chains.choices import Choice, Release, Save, Split
+from hcb_opt.chains.holdings import BlockOptions, block_options
 from hcb_opt.chains.likeness import block_fronts
 from hcb_opt.chains.partition import Partition
 
 Levels = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Save:
-    """Run the first block's forward and keep an option's values; its backward comes after the rest's.
-
-    Attributes
-    ----------
-    option : Option
-    lazy : bool
-        The forward is not run at all: the backward computes what it needs.
-    state, level : int
-        Of the rest: whether what crosses into it is held, and its memory.
-    """
-
-    option: Option
-    lazy: bool
-    state: int
-    level: int
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Run on to a boundary, reverse the blocks from there on, then come back to those before.
-
-    Attributes
-    ----------
-    boundary : int
-        The first block of the second part.
-    state, level : int
-        Of the second part: whether what crosses into it is held, and its memory.
-    level_before : int
-        Memory of the first part, once the second is done.
-    """
-
-    boundary: int
-    state: int
-    level: int
-    level_before: int
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Hold what crosses into the first block no longer than its forward needs it.
-
-    Attributes
-    ----------
-    level : int
-        Memory of the same blocks while that is transient.
-    """
-
-    level: int
-
-
-Choice = Save | Split | Release
 _Choices = tuple[Table, Callable[[int], Choice]]
 
 
@@ -112,9 +74,7 @@ class Programme:
         fronts = block_fronts(partition)
         self._options: list[tuple[BlockOptions, BlockOptions]] = block_options(partition, fronts)
         self._count = partition.count
-        self._crossing = partition.crossing_bytes
-        self._released = partition.released_bytes
-        self._passing = partition.passing_bytes
+        self._bytes = partition.byte_tables
         self._base = np.array([partition.between_bytes(block) for block in range(self._count)], dtype=float)
         self._pass_cost = np.concatenate(([0.0], np.cumsum([front.pass_cost for front in fronts])))
         self._pass_bytes = np.array([front.pass_bytes for front in fronts], dtype=float)
@@ -166,7 +126,7 @@ class Programme:
             else:
                 yield from self._save_choices(state, first, end, levels)
         if state == HELD:
-            freed = self._levels_of(self._passing[first, end : end + 1])
+            freed = self._levels_of(self._bytes.passing[first, end : end + 1])
             rest = self._look_up(TRANSIENT, first, end, levels, freed)
             yield rest, lambda number: Release(min(int(levels[0] + freed[0]), self.levels))
         if state == HELD and first < end:
@@ -190,6 +150,7 @@ class Programme:
             )
 
     def _save_choices(self, state: int, first: int, end: int, levels: Levels) -> Iterator[_Choices]:
+        """Each option of the first block, with what crosses into the rest transient or held."""
         known = self._options[first][state]
         costs = known.recompute_cost if end == self._count - 1 else known.recompute_cost + known.rerun_cost
         need = np.maximum(self._forward_bytes(state, first, end), known.backward_bytes)
@@ -203,18 +164,15 @@ class Programme:
             yield self._where_it_fits(rest + costs[:, None], need, levels), describe
 
     def _split_choices(self, first: int, end: int, levels: Levels) -> Iterator[_Choices]:
+        """At every boundary: the forward up to it, the second part's reversal, then the first part's."""
         boundaries = np.arange(first + 1, end + 1)
-        run = self._pass_cost[boundaries] - self._pass_cost[first]
-        passing = self._crossing[HELD][first, first:end, end] + self._dying_bytes[first:end]
-        passing[0] = self._pass_bytes[first]
-        need = self._base[end] + np.maximum.accumulate(passing)
-        freed = self._levels_of(self._released[first, end] - self._released[first, boundaries - 1])
+        freed = self._levels_of(self._bytes.released(first, boundaries, end))
         before = self._look_up(HELD, first, boundaries - 1, levels, freed)
         if end < self._count - 1:
-            before += run[:, None]
-        before = self._where_it_fits(before, need, levels)
+            before += (self._pass_cost[boundaries] - self._pass_cost[first])[:, None]
+        before = self._where_it_fits(before, self._pass_peaks(first, end), levels)
         for after in (TRANSIENT, HELD):
-            charge = self._levels_of(self._crossing[after][first, boundaries, end])
+            charge = self._levels_of(self._bytes.crossing[after][first, boundaries, end])
 
             def describe(number: int, after: int = after, charge: Levels = charge) -> Split:
                 level = int(levels[0])
@@ -244,5 +202,16 @@ class Programme:
         """Peak of each option while the block's forward runs, what is held of the blocks before left out."""
         forward: Table = self._options[first][state].forward_bytes + self._base[end]
         if state == TRANSIENT:
-            forward = forward + self._crossing[HELD][0, first, end] - self._crossing[TRANSIENT][0, first, end]
+            crossing = self._bytes.crossing
+            forward = forward + crossing[HELD][0, first, end] - crossing[TRANSIENT][0, first, end]
         return forward
+
+    def _pass_peaks(self, first: int, end: int) -> Table:
+        """Peak while blocks from ``first`` up to each boundary run forward, leaving what later ones up to ``end`` read.
+
+        What is held of the blocks before is left out.
+        """
+        running = self._bytes.crossing[HELD][first, first:end, end] + self._dying_bytes[first:end]
+        running[0] = self._pass_bytes[first]  # what crosses into the first block stays held
+        peaks: Table = self._base[end] + np.maximum.accumulate(running)
+        return peaks

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from hcb_opt.chains.holdings import HELD, TRANSIENT
-from hcb_opt.chains.programme import Programme, Release, Save
+from hcb_opt.chains.byte_tables import HELD, TRANSIENT
+from hcb_opt.chains.choices import Release, Save
+from hcb_opt.chains.programme import Programme
 from hcb_opt.realise import GrowingSequence
 
 

@@ -28,9 +28,13 @@ DURATIONS = 64  # in one step of a program's loop
 PART = 512  # durations that one program sums over
 DEFAULT_WARPS = 4
 LEAST_BLOCK = 16  # tl.arange wants powers of two
+HOLDS_TERMS = False  # of a block's sums, in memory
+
+# Runs begin and end anywhere in a block: kernels are not compiled anew for numbers that are 1 or multiples of 16.
+_NUMBERS = ["width", "labels", "ring", "times", "part", "first", "last"]
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=_NUMBERS)  # type: ignore[untyped-decorator]
 def part_sums_kernel(  # type: ignore[no-untyped-def]
     window, weights, maxima, sums, width, labels, ring, times, part,
     times_size: tl.constexpr, durations_size: tl.constexpr,
@@ -64,7 +68,7 @@ def part_sums_kernel(  # type: ignore[no-untyped-def]
     tl.store(sums + out, total, mask=time < times)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=_NUMBERS)  # type: ignore[untyped-decorator]
 def block_columns_kernel(  # type: ignore[no-untyped-def]
     earlier, window, weights, transition, scores, reference, growth, kept,
     width, labels, ring, times, first, last, sign,
@@ -128,7 +132,7 @@ def block_columns_kernel(  # type: ignore[no-untyped-def]
         tl.store(reference + sequence, base)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=_NUMBERS)  # type: ignore[untyped-decorator]
 def add_posteriors_kernel(  # type: ignore[no-untyped-def]
     window, weights, lead, total, starts, width, labels, ring, times,
     times_size: tl.constexpr, durations_size: tl.constexpr,
@@ -263,4 +267,4 @@ def _case(
 
 def _warps(labels: int, times: int) -> int:
     """Groups of 32 threads for a block of columns and a transition, so that they stay in registers."""
-    return DEFAULT_WARPS if labels * max(labels, times) <= 2048 else 2 * DEFAULT_WARPS
+    return DEFAULT_WARPS if labels * max(labels, times) <= 1024 else 2 * DEFAULT_WARPS

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 NEVER = float("-inf")
+HOLDS_TERMS = True  # of a block's sums, in memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from torch import Tensor
 from hcb_opt.runtime.kernels import semicrf_reference
 from hcb_opt.runtime.kernels.semicrf_reference import Recursion
 
-# Terms of a block's sums held at once, at most: 16 MiB of float64. A block has at least one time.
+# Terms of a block's sums held at once, at most: 16 MiB of float64, by kernels that hold them. A block has at least
+# one time.
 BLOCK_TERMS = 2**21
 LONGEST_BLOCK = 64
 
@@ -70,6 +71,8 @@ class Chain:
     @property
     def block(self) -> int:
         """Times made at once, a power of two: the same for every plan, so that results are too."""
+        if not self.kernels.HOLDS_TERMS:
+            return LONGEST_BLOCK
         fitting = max(1, BLOCK_TERMS // (self.batch * self.weights.numel()))
         return min(LONGEST_BLOCK, 1 << (fitting.bit_length() - 1))
 
