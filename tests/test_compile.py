@@ -40,7 +40,7 @@ def afresh() -> None:
     torch.manual_seed(0)
 
 
-def partitioner(budget: float | str, gap: float = 0.05, time_limit: float = 20.0) -> Partitioner:
+def partitioner(budget: float | str, gap: float = 0.05, time_limit: float = 8.0) -> Partitioner:
     found = hcb_opt.compile_options(budget, gap=gap, time_limit=time_limit)["custom_partitioner_fn"]
     assert isinstance(found, Partitioner)
     return found
