@@ -22,7 +22,7 @@ from hcb_opt.errors import InvalidInput
 from hcb_opt.runtime.errors import ExecutionError, StepMismatch
 from hcb_opt.runtime.executor import Executed, Executor
 from hcb_opt.runtime.generators import KeptDraws, generator_of, set_state, state_of
-from hcb_opt.runtime.plan import Free, Run
+from hcb_opt.runtime.instructions import Free, Run
 
 Span = tuple[int, int]
 

@@ -15,8 +15,9 @@ from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph
 from hcb_opt.runtime.errors import ExecutionError, NondeterministicOp, OutOfBudget, StepMismatch
 from hcb_opt.runtime.generators import Draws, KeptDraws, generator_of, restored_on_error
+from hcb_opt.runtime.instructions import Free, Plan, Register, Run, Seed
 from hcb_opt.runtime.ledger import Ledger
-from hcb_opt.runtime.plan import Free, Plan, Register, Run, Seed, make_plan
+from hcb_opt.runtime.plan import make_plan
 from hcb_opt.runtime.transfers import Copies
 from hcb_opt.schedule import Schedule
 

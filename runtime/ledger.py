@@ -9,7 +9,7 @@ import torch
 
 from hcb_opt.graph import Graph
 from hcb_opt.runtime.errors import OutOfBudget
-from hcb_opt.runtime.plan import Await, FromHost, Plan, Transfer, Unpack
+from hcb_opt.runtime.instructions import Await, FromHost, Plan, Transfer, Unpack
 
 
 class Ledger:

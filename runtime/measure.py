@@ -13,7 +13,7 @@ import torch
 from hcb_opt.capture.torch_shim import profiled_memory
 from hcb_opt.graph import Graph
 from hcb_opt.runtime.executor import Executor, Watch
-from hcb_opt.runtime.plan import Run
+from hcb_opt.runtime.instructions import Run
 
 _MARKER = "hcb-opt op "
 

@@ -18,8 +18,8 @@ import torch
 from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph
 from hcb_opt.runtime.errors import OutOfBudget, StepMismatch
+from hcb_opt.runtime.instructions import Await, FromHost, Pack, ToHost, Transfer, Unpack
 from hcb_opt.runtime.kernels.compression import compress, decompress
-from hcb_opt.runtime.plan import Await, FromHost, Pack, ToHost, Transfer, Unpack
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,9 @@ from hcb_opt.capture.torch_shim import profiled_memory  # noqa: E402
 from hcb_opt.runtime.errors import OutOfBudget  # noqa: E402
 from hcb_opt.runtime.executor import Executor  # noqa: E402
 from hcb_opt.runtime.generators import KeptDraws  # noqa: E402
+from hcb_opt.runtime.instructions import Await, Run, ToHost  # noqa: E402
 from hcb_opt.runtime.kernels.compression import compress  # noqa: E402
 from hcb_opt.runtime.ledger import Ledger  # noqa: E402
-from hcb_opt.runtime.plan import Await, Run, ToHost  # noqa: E402
 
 
 @pytest.mark.parametrize("seed", range(24))

@@ -134,7 +134,7 @@ def cost_model(spec: str) -> CostModel:
         return CostModel(spec, "byte", byte_cost)
     names = ", ".join(devices())
     if kind != "roofline":
-        fix = f"use flops, bytes or roofline:<device> with device one of {names}"
+        fix = f"use flops, bytes, measured (`hcb-opt capture` only) or roofline:<device> with device one of {names}"
         raise InvalidInput(f"cost {spec!r}", "unknown", fix)
     if device_name not in devices():
         what = f"unknown device '{device_name}'" if device_name else "names no device"
