@@ -62,7 +62,8 @@ def test_every_device_says_where_its_figures_come_from() -> None:
     [
         (
             "watts",
-            "cost 'watts': unknown; use flops, bytes, measured (`hcb-opt capture` only) or roofline:<device> with device one of a100, h100, h200, cpu",
+            "cost 'watts': unknown; use flops, bytes, measured (`hcb-opt capture` only) or "
+            "roofline:<device> with device one of a100, h100, h200, cpu",
         ),
         ("flops:h200", "cost 'flops:h200': unknown"),
         ("roofline", "names no device; use roofline:<device>"),
