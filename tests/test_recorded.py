@@ -304,7 +304,8 @@ def test_cuda_graphs_train_like_eager(make: Callable[[], Step], monkeypatch: pyt
     batches = [ours[2], shuffled(ours[2])]
     ends = []
     with deterministic():
-        step = hcb_opt.optimize(*ours, 0.8, method="chen_greedy", cuda_graph=True)
+        # So small a step's scratch memory outweighs what it keeps.
+        step = hcb_opt.optimize(*ours, 0.8, method="chen_greedy", cuda_graph=True, measure_workspaces=False)
         for (model, _, _), run in ((ours, step), (theirs, lambda batch: eager(theirs, batch))):
             optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
             torch.manual_seed(1)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.fx
 from torch._C._autograd import DeviceType
-from torch._dispatch.python import enable_python_dispatcher
 from torch._guards import detect_fake_mode
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -19,6 +18,8 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 from torch.nn.utils.stateless import _reparametrize_module
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.flop_counter import flop_registry
+
+from hcb_opt.capture.batch_norm import DeclaredStatistics
 
 __all__ = [
     "autocast_state",
@@ -103,10 +104,9 @@ def trace_functional(
 ) -> torch.fx.GraphModule:
     """The ATen graph of a function that computes and differentiates, without in-place ops.
 
-    On CUDA the Python dispatcher takes part: without it ``cudnn_batch_norm``
-    stays whole and writes running statistics, of which its schema says nothing.
-    On a CPU it would put other ops in the place of those that eager runs (a
-    dropout with a mask of its own, copies in layer norm).
+    Without Python's dispatcher, which would put other ops in the place of those
+    that eager runs: another batch norm on CUDA, on a CPU a dropout with a mask of
+    its own and copies in layer norm.
 
     Parameters
     ----------
@@ -125,12 +125,13 @@ def trace_functional(
 
     def functional(*plain: torch.Tensor) -> list[torch.Tensor | None]:
         above = torch._C.DispatchKeySet(torch._C.DispatchKey.Functionalize)
-        with torch._C._ExcludeDispatchKeyGuard(above), FunctionalTensorMode():
+        with torch._C._ExcludeDispatchKeyGuard(above), FunctionalTensorMode(), declared:
             wrapped = [FunctionalTensor.to_functional(each) for each in plain]
             return [_from_functional(each) for each in function(wrapped)]
 
     on_cuda = any(each.device.type == "cuda" for each in arguments)
-    with mode, enable_python_dispatcher() if on_cuda else nullcontext(), _unlogged():
+    declared = DeclaredStatistics() if on_cuda else nullcontext()  # type: ignore[no-untyped-call]
+    with mode, _unlogged():
         return make_fx(functional, _allow_non_fake_inputs=True)(*arguments)
 
 
@@ -227,13 +228,14 @@ def writes_to_arguments(node: torch.fx.Node) -> bool:
 def is_seeded(node: torch.fx.Node) -> bool:
     """Whether the node's op draws from a random-number generator.
 
-    Fused attention is tagged as random and draws only if its ``dropout_p`` is
-    above zero.
+    Fused attention is tagged as random, draws only if its ``dropout_p`` is above
+    zero, and in its backward makes the same numbers from the seed that it is given.
     """
     op = node.target
     if not isinstance(op, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded not in op.tags:
         return False
-    return "dropout_p" not in {each.name for each in op._schema.arguments} or _argument(node, "dropout_p") != 0.0
+    names = {each.name for each in op._schema.arguments}
+    return "philox_seed" not in names and ("dropout_p" not in names or _argument(node, "dropout_p") != 0.0)
 
 
 def _argument(node: torch.fx.Node, name: str) -> Any:
