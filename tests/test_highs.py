@@ -324,7 +324,6 @@ def test_the_answers_are_all_that_is_on_standard_output() -> None:
     line = [sys.executable, "-m", "hcb_opt.highs_worker"]
     worker = subprocess.run(line, cwd=ROOT, input=pickle.dumps(model) * 2, capture_output=True, timeout=60)
     assert worker.returncode == 0
-    assert worker.stderr == b""
     stream = io.BytesIO(worker.stdout)
     reports = []
     while stream.tell() < len(worker.stdout):

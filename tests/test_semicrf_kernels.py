@@ -64,6 +64,8 @@ def test_numbers_and_durations_do_not_split_launches() -> None:
         for kernels in (semicrf, semicrf_reference)
     ]
     assert [each.block for each in chain] == [64, 16]
+    more = Chain(torch.zeros(1, 9, 33), torch.zeros(1, 33, 9), torch.zeros(33, 33), torch.zeros(33, 9), labels, semicrf)
+    assert more.block == 32  # columns of so many labels stay in registers
 
 
 def test_transitions_by_duration_are_refused() -> None:

@@ -22,6 +22,11 @@ _KNOWN = (
         "the shape of the result of op {op} depends on the data",
         "give it a fixed shape (a mask in place of the selected rows)",
     ),
+    (
+        ("torch._C.Generator",),
+        "an op is given a Generator of its own",
+        "let it draw from torch's default generator",
+    ),
     (("UnsupportedOperatorException",), "op {op} has no fake kernel", _KERNEL_FIX),
     (("no fake impl", "NotImplementedError"), "an op has no fake kernel: {message}", _KERNEL_FIX),
     (

@@ -239,7 +239,7 @@ def _require_static(recursion: Recursion) -> None:
 
 
 def cases() -> list[KernelCase]:
-    """What is compiled for the report: float32 columns, 8 to 64 labels, blocks of 16 and 64 times."""
+    """What is compiled for the report: float32 columns, 8 to 64 labels, blocks of 16 times and the longest."""
     numbers = dict.fromkeys(("width", "labels", "ring", "times"), "i32")
     sums = {"window": "*fp64", "weights": "*fp64", "maxima": "*fp64", "sums": "*fp32", **numbers, "part": "i32"}
     posteriors = dict.fromkeys(("window", "weights", "lead", "total", "starts"), "*fp64") | numbers
@@ -252,7 +252,7 @@ def cases() -> list[KernelCase]:
     ]
     for direction in ("forward", "backward"):
         for labels in (8, 16, 32, 64):
-            for times in (16, 64):
+            for times in (16, min(64, 2048 // labels)):
                 name = f"{direction} columns, {labels} labels, {times} times"
                 constants = {"relative": direction == "forward", "labels_size": labels, "times_size": times}
                 listed.append(_case(name, block_columns_kernel, columns, constants, _warps(labels, times)))

@@ -14,6 +14,8 @@ from hcb_opt.runtime.kernels.semicrf_reference import Recursion
 # Terms of a block's sums held at once, at most: 16 MiB of float64, by kernels that hold them. A block has at least
 # one time.
 BLOCK_TERMS = 2**21
+# Numbers of a block's columns, by kernels that hold these in registers instead.
+BLOCK_NUMBERS = 2**11
 LONGEST_BLOCK = 64
 
 
@@ -71,9 +73,10 @@ class Chain:
     @property
     def block(self) -> int:
         """Times made at once, a power of two: the same for every plan, so that results are too."""
-        if not self.kernels.HOLDS_TERMS:
-            return LONGEST_BLOCK
-        fitting = max(1, BLOCK_TERMS // (self.batch * self.weights.numel()))
+        if self.kernels.HOLDS_TERMS:
+            fitting = max(1, BLOCK_TERMS // (self.batch * self.weights.numel()))
+        else:
+            fitting = max(1, BLOCK_NUMBERS // self.labels)
         return min(LONGEST_BLOCK, 1 << (fitting.bit_length() - 1))
 
     def recursion(self, backward: bool) -> Recursion:
