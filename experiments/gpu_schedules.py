@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hcb_opt.experiments.catalogue import NotHere
 from hcb_opt.experiments.gpu.schedules import keep, solve_elsewhere
+from hcb_opt.files import read_json
 from hcb_opt.io import load_graph
 from hcb_opt.replay import replay
 from hcb_opt.result import relative_gap
@@ -15,7 +16,7 @@ SUMMARY = "schedules by frontier_cuts for the graphs that 'gpu' captured; with -
 
 
 def run_default(directory: Path, quick: bool = False, *, time_limit: float | None = None, workers: int = 2) -> None:
-    """Solve every graph of the folder ``graphs`` at each of the shares, into the folder ``schedules``.
+    """Solve every graph of the folder ``graphs`` at each share that is measured, into the folder ``schedules``.
 
     Parameters
     ----------
@@ -33,15 +34,25 @@ def run_default(directory: Path, quick: bool = False, *, time_limit: float | Non
     NotHere
         If there are no graphs.
     """
-    from hcb_opt.experiments.gpu.steps import QUICK_SHARES, SHARES
-
     paths = sorted((directory / "graphs").glob("*.json"))
     if not paths:
         raise NotHere(f"gpu-schedules: no graphs in {directory / 'graphs'}; 'gpu' captures them on a CUDA machine")
     for path in paths:
         graph = load_graph(path)
-        for share in QUICK_SHARES if quick else SHARES:
+        for share in _shares(directory, path.stem, quick):
             chosen = solve_elsewhere(graph, share, time_limit or (5.0 if quick else 120.0), workers)
             overhead = relative_gap(replay(graph, chosen.schedule).cost, graph.base_cost)
             written = keep(graph, share, chosen, directory)
             print(f"{graph.name} at {share:.0%}: overhead {overhead:.2%} in {chosen.seconds:.0f} s, {written}")
+
+
+def _shares(directory: Path, network: str, quick: bool) -> list[float]:
+    """Shares of the store-all peak: the usual ones, and others that ``gpu`` tried."""
+    from hcb_opt.experiments.gpu.steps import QUICK_SHARES, SHARES
+
+    if quick:
+        return list(QUICK_SHARES)
+    told = directory / "gpu.json"
+    sections = read_json(told)["sections"] if told.is_file() else []
+    rows = [row for each in sections if each["name"] == f"steps:{network}" for row in each["rows"]]
+    return sorted({*SHARES, *(row["share"] for row in rows if row.get("way") == "ours")}, reverse=True)

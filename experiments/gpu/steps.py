@@ -42,7 +42,7 @@ QUICK_REPEATS = 1
 
 
 def cases(settings: Settings, name: str) -> Sequence[Case]:
-    """One network: eager and checkpointed blocks, then ours and torch's memory budget at each share.
+    """One network: eager and checkpointed blocks, then ours at each share and at the blocks' peak, torch's at each.
 
     Parameters
     ----------
@@ -57,6 +57,7 @@ def cases(settings: Settings, name: str) -> Sequence[Case]:
         Case("checkpointed blocks", bench.checkpointed),
         Case("capture", bench.capture),
         *(Case(f"ours at {share:.0%}", partial(bench.ours, share)) for share in shares),
+        Case("ours at the checkpointed blocks' peak", bench.ours_at_blocks),
         *(Case(f"torch's budget at {share:.0%}", partial(bench.torch_budget, share)) for share in shares),
     ]
     if not settings.quick:
@@ -73,6 +74,7 @@ class Bench:
         self.training = make(self.network, settings.device)
         self.device = next(self.training.model.parameters()).device
         self.repeats = QUICK_REPEATS if settings.quick else REPEATS
+        self.blocks_peak_bytes: int | None = None
 
     def eager(self, left: Left) -> Iterator[Row]:
         """Plain autograd."""
@@ -81,7 +83,9 @@ class Bench:
     def checkpointed(self, left: Left) -> Iterator[Row]:
         """``torch.utils.checkpoint`` around every block."""
         with checkpointed(blocks(self.network, self.training.model)):
-            yield self._row("checkpointed blocks", training_step(self.training))
+            row = self._row("checkpointed blocks", training_step(self.training))
+        self.blocks_peak_bytes = row["measured_peak_bytes"]
+        yield row
 
     def capture(self, left: Left) -> Iterator[Row]:
         """Capture the step, measure the scratch memory of its ops, and keep the graph's file."""
@@ -106,6 +110,12 @@ class Bench:
         yield row | {"method": chosen.method, "lower_bound_overhead": chosen.lower_bound_overhead}
         if self.device.type == "cuda":
             yield self._graphed(share, chosen.schedule)
+
+    def ours_at_blocks(self, left: Left) -> Iterator[Row]:
+        """A schedule within the peak that was measured with checkpointed blocks, in whole percent."""
+        if self.blocks_peak_bytes is None:
+            raise NothingToMeasure("checkpointed blocks were not measured")
+        yield from self.ours(100 * self.blocks_peak_bytes // self.graph.store_all_peak_bytes / 100, left)
 
     def torch_budget(self, share: float, left: Left) -> Iterator[Row]:
         """What torch's partitioner saves by the highest ``activation_memory_budget`` whose peak is as low."""
