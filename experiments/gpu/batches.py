@@ -85,6 +85,7 @@ class Search:
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings, self.name = settings, name
+        self.growing = _let_blocks_grow(settings.device)
         self.network = networks(settings.quick)[name]
         self.training = make(replace(self.network, batch=1), settings.device)
         self.device = next(self.training.model.parameters()).device
@@ -143,6 +144,7 @@ class Search:
             "refused_batch": refused,
             "memory_bytes": self.memory_bytes,
             "model_bytes": self.model_bytes,
+            "expandable_segments": self.growing,
         }
 
     def _training(self, batch: int) -> Training:
@@ -188,6 +190,19 @@ class Search:
         finally:
             self.training.model.zero_grad(set_to_none=True)
             release(self.device)
+
+
+def _let_blocks_grow(device: str) -> bool:
+    """Let blocks of CUDA's caching allocator grow in place, if the driver can: else gaps take a third of the memory."""
+    if device == "cpu":
+        return False
+    torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
+    try:
+        torch.empty(1, device=device)
+    except RuntimeError:
+        torch._C._accelerator_setAllocatorSettings("expandable_segments:False")
+        return False
+    return True
 
 
 @contextmanager
