@@ -28,8 +28,11 @@ torch = pytest.importorskip("torch")
 
 from test_executor import SUBJECTS, Subject, require_equal, subject_of  # noqa: E402
 from test_executor_dags import SIDE, STATE_BYTES, Dag  # noqa: E402
+from torch.utils._pytree import tree_map  # noqa: E402
 from training_steps import gpt2, mlp, resnet18  # noqa: E402
 
+from hcb_opt.capture import capture_step  # noqa: E402
+from hcb_opt.capture.record import record_program  # noqa: E402
 from hcb_opt.capture.torch_shim import profiled_memory  # noqa: E402
 from hcb_opt.runtime.errors import OutOfBudget  # noqa: E402
 from hcb_opt.runtime.executor import Executor  # noqa: E402
@@ -37,6 +40,7 @@ from hcb_opt.runtime.generators import KeptDraws  # noqa: E402
 from hcb_opt.runtime.instructions import Await, Run, ToHost  # noqa: E402
 from hcb_opt.runtime.kernels.compression import compress  # noqa: E402
 from hcb_opt.runtime.ledger import Ledger  # noqa: E402
+from hcb_opt.runtime.step import ModelStep  # noqa: E402
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -117,6 +121,27 @@ def test_training_steps_are_bit_equal_to_eager(make: object) -> None:
         expected = subject.iterations[seed % 3]
         torch.manual_seed(expected.seed)
         require_equal(executor.run(expected.arguments), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("make", [gpt2, mlp], ids=lambda each: each.__name__)
+def test_copies_beside_the_computes_of_cuda_are_in_time(make: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    model, loss_fn, batch = make()[:3]
+    model, batch = model.cuda(), tree_map(lambda each: each.cuda(), batch)
+    captured = capture_step(model, loss_fn, batch)
+    graph, program = captured.graph, record_program(captured)
+    stored = ModelStep(model, Executor(graph, program, schedule_from_computes(graph, range(len(graph.ops)))))
+    arguments = stored.arguments(batch)
+    torch.manual_seed(1)
+    expected = stored.executor.run(arguments)
+    for seed in range(5):
+        executor = Executor(graph, program, random_transfers(graph, seed, twice(graph), schemes=()))
+        torch.manual_seed(1)
+        found = executor.run(arguments)
+        results = [(expected.loss, found.loss), *zip(expected.gradients, found.gradients, strict=True)]
+        assert all(one is other is None or torch.equal(one, other) for one, other in results)
 
 
 def twice(graph: Graph) -> Schedule:
