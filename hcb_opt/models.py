@@ -6,6 +6,7 @@ Every model is built on fake tensors, so that its size costs no memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
@@ -71,23 +72,25 @@ class Model:
     flags: Mapping[str, Flag]
     build: Callable[..., Step]
 
-    def capture(self, *, cost: str = "roofline:h200", **flags: FlagValue) -> Graph:
+    def capture(self, *, cost: str = "roofline:h200", **flags: FlagValue | str) -> Graph:
         """Capture one training step of the model; see `hcb_opt.capture.capture`.
 
         Parameters
         ----------
         cost : str
         **flags : int or float
-            Those of ``flags``; the rest keep their defaults.
+            Those of ``flags``; the rest keep their defaults. And ``device``, ``cpu``
+            or ``cuda``, whose ops may be others: where the model is.
 
         Raises
         ------
         InvalidInput
-            If a flag is unknown, not a number of its type, or out of range.
+            If a flag is unknown, not a number of its type, or out of range, or
+            torch sees no such device.
         """
         return self.capture_step(cost=cost, **flags).graph
 
-    def capture_step(self, *, cost: str = "roofline:h200", **flags: FlagValue) -> CapturedStep:
+    def capture_step(self, *, cost: str = "roofline:h200", **flags: FlagValue | str) -> CapturedStep:
         """As `capture`, with the traced module that an executor needs beside the graph."""
         from hcb_opt.capture import capture_step
         from hcb_opt.capture.torch_shim import fake_tensors
@@ -96,21 +99,29 @@ class Model:
             model, loss_fn, batch = self.make(**flags)
         return capture_step(model, loss_fn, batch, cost=cost, name=self.name)
 
-    def make(self, **flags: FlagValue) -> Step:
+    def make(self, **flags: FlagValue | str) -> Step:
         """The model, its loss function and a random batch, on real tensors.
 
         Parameters
         ----------
         **flags : int or float
+            As in `capture`.
 
         Raises
         ------
         InvalidInput
             As `capture`.
         """
-        return self.build(**{name: self._checked(name, value) for name, value in flags.items()})
+        import torch
 
-    def _checked(self, name: str, value: FlagValue) -> FlagValue:
+        device = str(flags.pop("device", ""))
+        checked = {name: self._checked(name, value) for name, value in flags.items()}
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise InvalidInput(f"device '{device}'", "torch sees no CUDA device", "leave it out, or run where one is")
+        with torch.device(device) if device else nullcontext():
+            return self.build(**checked)
+
+    def _checked(self, name: str, value: FlagValue | str) -> FlagValue:
         where = f"{self.name} flag '{name}'"
         if name not in self.flags:
             raise InvalidInput(where, "unknown", f"use one of {', '.join(self.flags)}")

@@ -227,7 +227,9 @@ def test_capture_a_zoo_model(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["gtp2"], "model 'gtp2': not in the zoo; did you mean 'gpt2'?"),
         (["missing.py:step"], "missing.py"),
         (["gpt2", "--layers", "many"], "argument --layers: invalid int value: 'many'"),
-        (["train.py:step", "--layers", "2"], "--layers: a size of the zoo's models only"),
+        (["train.py:step", "--layers", "2"], "--layers: of the zoo's models only"),
+        (["train.py:step", "--device", "cpu"], "--device: of the zoo's models only"),
+        (["mlp", "--device", "gpu"], "argument --device: invalid choice: 'gpu'"),
     ],
 )
 def test_capture_refuses(

@@ -424,7 +424,7 @@ def test_command_names_bad_arguments(step: Graph, tmp_path: Path, capsys: pytest
         (["--scale", "2"], "--scale 2: is of --kernels only"),
         (["--in-place"], "--in-place: is of --kernels only"),
         (["--kernels", "--scale", "0"], "scale 0: not above zero"),
-        (["--kernels", "--layers", "3"], "--layers: a size of the zoo's models only"),
+        (["--kernels", "--layers", "3"], "--layers: of the zoo's models only"),
     ):
         assert main(["validate", str(path), str(schedule), *arguments]) == 2
         assert message in capsys.readouterr().err

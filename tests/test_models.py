@@ -154,3 +154,21 @@ def test_large_steps_are_captured_in_time(
     graph = zoo()[name].capture(**flags)
     assert time.perf_counter() - started < limit_seconds
     assert len(graph.ops) >= least_ops
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", SMALL)
+def test_every_model_is_captured_on_cuda(name: str) -> None:
+    pytest.importorskip("torch")
+    from hcb_opt.capture.record import record_program
+
+    captured = zoo()[name].capture_step(device="cuda", **SMALL[name])
+    assert captured.graph.facts["device"] == "cuda"
+    assert record_program(captured).calls
+
+
+def test_without_a_device_cuda_is_refused() -> None:
+    if pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(InvalidInput, match="device 'cuda': torch sees no CUDA device"):
+        zoo()["mlp"].capture(device="cuda")

@@ -72,7 +72,7 @@ def test_command_refuses_what_does_not_belong_together(tmp_path: Path, capsys: p
     recomputing(schedule, graph)
     for arguments, message in (
         (["mlp", schedule, *SIZES[:-1], "32"], "made for another graph"),
-        ([graph, schedule, "--layers", "3"], "--layers: a size of the zoo's models only"),
+        ([graph, schedule, "--layers", "3"], "--layers: of the zoo's models only"),
         (["mlpx", schedule], "model 'mlpx': not in the zoo; did you mean 'mlp'?"),
         (["mlp", schedule, "--repeats", "0"], "--repeats 0: not above zero"),
     ):

@@ -83,8 +83,7 @@ def make(network: Network, device: str) -> Training:
     import torch
 
     torch.manual_seed(0)
-    with torch.device(device):
-        model, loss_fn, _ = zoo()[network.model].make(**network.sizes, batch=1)
+    model, loss_fn, _ = zoo()[network.model].make(**network.sizes, batch=1, device=device)
     model = model.to(getattr(torch, network.dtype))
     return Training(model, loss_fn, make_batch(network, network.batch, device))
 

@@ -46,17 +46,18 @@ def add_commands(commands: Commands) -> None:
 
 
 def add_sizes(command: Parser) -> None:
-    """The flags of every model of the zoo; their names go to ``flags``."""
+    """The flags of every model of the zoo, and where it is; their names go to ``flags``."""
     from hcb_opt.models import zoo
 
-    sizes = command.add_argument_group("sizes of the zoo's models")
+    sizes = command.add_argument_group("the zoo's models")
     flags = {flag.name: flag for model in zoo().values() for flag in model.flags.values()}
     for flag in flags.values():
         defaults = ", ".join(
             f"{name} {model.flags[flag.name].default}" for name, model in zoo().items() if flag.name in model.flags
         )
         sizes.add_argument(f"--{flag.name}", type=type(flag.default), metavar="N", help=f"{flag.help} ({defaults})")
-    command.set_defaults(flags=tuple(flags))
+    sizes.add_argument("--device", choices=("cpu", "cuda"), help="where the model is (default: cpu)")
+    command.set_defaults(flags=(*flags, "device"))
 
 
 def _capture(arguments: argparse.Namespace) -> int:
@@ -79,8 +80,8 @@ def _capture(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def given_sizes(arguments: argparse.Namespace) -> dict[str, int | float]:
-    """The sizes that the user chose, by flag."""
+def given_sizes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The sizes that the user chose, and the device, by flag."""
     given = {flag: getattr(arguments, flag) for flag in arguments.flags}
     return {flag: size for flag, size in given.items() if size is not None}
 
@@ -114,18 +115,18 @@ def _measured(captured: CapturedStep, costs: bool, workspaces: bool) -> Captured
     return captured
 
 
-def check_step(step: str, flags: dict[str, int | float]) -> None:
-    """Refuse what is neither a model of the zoo nor a user's function, and sizes given to the latter."""
+def check_step(step: str, flags: dict[str, Any]) -> None:
+    """Refuse what is neither a model of the zoo nor a user's function, and flags given to the latter."""
     from hcb_opt.models import zoo
 
     if ":" in step:
         if flags:
-            raise InvalidInput(f"--{next(iter(flags))}", "a size of the zoo's models only", "leave it out")
+            raise InvalidInput(f"--{next(iter(flags))}", "of the zoo's models only", "leave it out")
     elif step not in zoo():
         raise InvalidInput(f"model '{step}'", "not in the zoo", did_you_mean(step, [*zoo(), "path.py:function"]))
 
 
-def _captured(step: str, cost: str, flags: dict[str, int | float]) -> CapturedStep:
+def _captured(step: str, cost: str, flags: dict[str, Any]) -> CapturedStep:
     from hcb_opt.capture import capture_step, load_user_step
     from hcb_opt.models import zoo
 
