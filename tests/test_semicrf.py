@@ -7,6 +7,9 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
@@ -17,6 +20,7 @@ from hcb_opt.errors import InvalidInput  # noqa: E402
 from hcb_opt.ring_chains import fewest_slots, ring_plan, square_root_interval, uniform_plan  # noqa: E402
 from hcb_opt.runtime.semicrf import Segment, log_partition, marginals, viterbi  # noqa: E402
 from hcb_opt.runtime.semicrf import chain as chains  # noqa: E402
+from hcb_opt.runtime.semicrf.boundaries import StartsAndEnds  # noqa: E402
 from hcb_opt.runtime.semicrf.model import build_model  # noqa: E402
 from hcb_opt.runtime.semicrf.plans import buffer_bytes, choose_plans  # noqa: E402
 from hcb_opt.runtime.semicrf.reversal import Reversal  # noqa: E402
@@ -131,9 +135,14 @@ def test_gradcheck(by_duration: bool) -> None:
     assert torch.autograd.gradcheck(lambda *each: log_partition(*each, lengths, extra_forwards=1), tuple(given))
 
 
-@pytest.mark.parametrize(("time", "durations", "by_duration"), [(150, 7, False), (100, 40, False), (40, 9, True)])
-def test_every_plan_gives_the_same_bits(time: int, durations: int, by_duration: bool) -> None:
-    given = scores(2, time, durations, 3, torch.float32, by_duration=by_duration)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("time", "durations", "labels", "by_duration"), [(150, 7, 3, False), (100, 40, 8, False), (40, 9, 3, True)]
+)
+def test_every_plan_gives_the_same_bits(
+    time: int, durations: int, labels: int, by_duration: bool, dtype: torch.dtype
+) -> None:
+    given = scores(2, time, durations, labels, dtype, by_duration=by_duration)
     lengths = torch.tensor([time, time - 15])
     seen = []
     for way in EVERY_WAY:
@@ -156,9 +165,21 @@ def test_executed_counts_are_the_planned_ones(time: int, durations: int) -> None
         reversal = Reversal(chain, plan)
         log_z = reversal.forward()
         assert reversal.column_bytes == plan.slots * 2 * 3 * 4
-        reversal.backward(log_z)
+        unused = torch.empty_like(chain.scores)
+        reversal.backward(log_z, StartsAndEnds(unused, unused, slice(None)))
         assert (reversal.steps_run, reversal.steps_reversed) == (plan.forward_steps, time)
         assert reversal.column_bytes == 0
+
+
+def test_scores_of_sequences_that_follow_each_other_are_not_copied() -> None:
+    given = scores(4, 6, 3, 2)
+    for lengths, views in (([6, 6, 6, 6], [True]), ([4, 6, 6, 4], [True, False]), ([6, 2, 2, 5], [True] * 3)):
+        model = build_model(*given, torch.tensor(lengths), None, None)
+        found = [(members, chain) for members, (_, chain) in zip(model.groups().values(), model.chains(), strict=True)]
+        shared = given.cum_scores.untyped_storage().data_ptr()
+        assert [chain.scores.untyped_storage().data_ptr() == shared for _, chain in found] == views
+        for members, chain in found:
+            assert torch.equal(chain.scores, given.cum_scores[members, : lengths[members[0]] + 1])
 
 
 def test_sequences_do_not_touch_each_other() -> None:
@@ -172,6 +193,22 @@ def test_sequences_do_not_touch_each_other() -> None:
         torch.testing.assert_close(log_z[0].detach(), together[sequence].detach())
         torch.testing.assert_close(torch.autograd.grad(log_z, alone)[0][0], gradient[sequence, : length + 1])
         assert not gradient[sequence, length + 1 :].any()
+
+
+@settings(max_examples=30, deadline=None)
+@drawn(st.data(), st.sampled_from([torch.float32, torch.float64]), st.booleans(), st.booleans())
+def test_gradients_are_ends_less_starts(data: st.DataObject, dtype: Any, by_duration: bool, with_end: bool) -> None:
+    """What gradients join and marginals keep apart is the same, bit for bit: rounded first, then subtracted."""
+    lengths = data.draw(st.lists(st.integers(1, 20), min_size=1, max_size=4), label="lengths")
+    durations, labels = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 4)), label="durations, labels")
+    given = scores(len(lengths), max(lengths) + 1, durations, labels, dtype, by_duration=by_duration)
+    options = {"end": torch.linspace(-1, 3, labels, dtype=dtype)} if with_end else {}
+    factor = torch.linspace(-1.7, 2.3, len(lengths), dtype=dtype)
+    way = data.draw(st.sampled_from(EVERY_WAY), label="way")
+    log_z = log_partition(*given, torch.tensor(lengths), **options, **way)
+    (gradient,) = torch.autograd.grad((log_z * factor).sum(), given.cum_scores)
+    shown = marginals(*(each.detach() for each in given), torch.tensor(lengths), **options)
+    assert torch.equal(gradient, ((shown.ends - shown.starts) * factor[:, None, None].double()).to(dtype))
 
 
 def test_float32_is_close_to_float64_at_ten_thousand_steps() -> None:

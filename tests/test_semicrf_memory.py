@@ -1,4 +1,4 @@
-"""The tables of the semi-Markov recursion: published figures, and files that hold what is printed."""
+"""Memory of the semi-Markov recursion: published figures, files that hold what is printed, and measured peaks."""
 
 from __future__ import annotations
 
@@ -27,3 +27,22 @@ def test_quick_run_writes_its_table(tmp_path: Path, capsys: pytest.CaptureFixtur
     with (tmp_path / "semicrf-memory.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["columns"]) for row in rows] == [row.columns for row in memory_rows(10_000, 500, 16)]
+
+
+def test_a_gradient_holds_little_beside_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond inputs and the budget: the gradient, and less than a third of its size."""
+    torch = pytest.importorskip("torch")
+    from hcb_opt.runtime.measure import peak_bytes
+    from hcb_opt.runtime.semicrf import chain, log_partition
+
+    # Work space that does not grow with time is kept small.
+    monkeypatch.setattr(chain, "LONGEST_BLOCK", 2)
+    generator = torch.Generator().manual_seed(0)
+    shapes = (2, 501, 8), (8, 8), (4, 8)
+    given = [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
+    lengths, budget, scores_bytes = torch.tensor([400, 500]), 4_000, given[0].nbytes
+
+    def step() -> None:
+        log_partition(*given, lengths, budget=budget).sum().backward()
+
+    assert scores_bytes < peak_bytes(step, torch.device("cpu")) < budget + 1.3 * scores_bytes

@@ -28,6 +28,7 @@ DURATIONS = 64  # in one step of a program's loop
 PART = 512  # durations that one program sums over
 DEFAULT_WARPS = 4
 LEAST_BLOCK = 16  # tl.arange wants powers of two
+LONGEST_RESTORED = 64  # columns restored at once: on the way, each is one number for every pair of labels
 HOLDS_TERMS = False  # of a block's sums, in memory
 
 # Runs begin and end anywhere in a block: kernels are not compiled anew for numbers that are 1 or multiples of 16.
@@ -205,6 +206,13 @@ def block_columns(
         num_warps=_warps(labels_size, times_size),
     )  # fmt: skip
     return kept[..., first:last]
+
+
+def restore_columns(out: Tensor, recursion: Recursion, scores: Tensor, window: Tensor) -> None:
+    """As `semicrf_reference.restore_columns`, but near those of `block_columns`: its exponentials are float32."""
+    for begin in range(0, out.shape[-1], LONGEST_RESTORED):
+        part = slice(begin, begin + LONGEST_RESTORED)
+        window[..., part] = recursion.column(out[..., part], scores[..., part])
 
 
 def add_posteriors(

@@ -189,6 +189,22 @@ def block_columns(
     return torch.cat(made, dim=-1)
 
 
+def restore_columns(out: Tensor, recursion: Recursion, scores: Tensor, window: Tensor) -> None:
+    """Make columns from sums that were kept of them: one after the other, so that they are those of `block_columns`.
+
+    Parameters
+    ----------
+    out, scores : Tensor
+        (B, C, n).
+    recursion : Recursion
+    window : Tensor
+        (B, I, O, n), written to.
+    """
+    for time in range(out.shape[-1]):
+        one = slice(time, time + 1)
+        window[..., one] = recursion.column(out[..., one].contiguous(), scores[..., one])
+
+
 def add_posteriors(
     window: Tensor, recursion: Recursion, scores: Tensor, lead: Tensor, total: Tensor
 ) -> tuple[Tensor, Tensor]:

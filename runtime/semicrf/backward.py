@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hcb_opt.runtime.semicrf.boundaries import Boundaries
 from hcb_opt.runtime.semicrf.chain import Chain
 
 
 @dataclass(frozen=True, slots=True)
-class Posteriors:
-    """Posterior probabilities of a batch of sequences, or expected counts; float64 but for starts and ends.
+class Counts:
+    """Expected counts in a batch of sequences, over all times; float64 but for the last labels.
 
     Attributes
     ----------
-    starts, ends : Tensor
-        (B, T + 1, C), in the dtype of the scores: a segment of label c starts after
-        time t, or ends at it.
+    last : Tensor
+        (B, C), in the dtype of the scores: the last segment has label c.
     weights : Tensor
         (B, I, C, K), the longest duration first: expected number of segments, as
         `Chain.weights`; first segments are not among them.
@@ -37,8 +37,7 @@ class Posteriors:
         (B, C, K), the longest duration first: of the first segment.
     """
 
-    starts: Tensor
-    ends: Tensor
+    last: Tensor
     weights: Tensor
     transition: Tensor | None
     first: Tensor
@@ -52,6 +51,8 @@ class BackwardScan:
     chain : Chain
     log_z : Tensor
         (B,) float64.
+    boundaries : Boundaries
+        Gets the posteriors of starts and ends.
 
     Attributes
     ----------
@@ -59,16 +60,14 @@ class BackwardScan:
         Columns taken so far.
     """
 
-    def __init__(self, chain: Chain, log_z: Tensor) -> None:
+    def __init__(self, chain: Chain, log_z: Tensor, boundaries: Boundaries) -> None:
         self.chain = chain
+        self._boundaries = boundaries
         self.steps_reversed = 0
         self._log_z = log_z
         self._forward, self._recursion = chain.recursion(backward=False), chain.recursion(backward=True)
         self._window = chain.empty_window(backward=True)
-        shape = (chain.batch, chain.steps + 1, chain.labels)
         options: dict[str, Any] = {"dtype": torch.float64, "device": chain.scores.device}
-        # As long as the sequence: in the scores' own dtype.
-        self._starts, self._ends = chain.scores.new_zeros(shape), chain.scores.new_zeros(shape)
         self._weights = torch.zeros(chain.batch, *self._recursion.weights.shape, **options)
         self._transition = torch.zeros(chain.batch, chain.labels, chain.labels, **options)
         # Forward columns of the block that is not complete yet, the latest time first.
@@ -96,7 +95,7 @@ class BackwardScan:
             if self._count == self.chain.block or self.steps_reversed == self.chain.steps:
                 self._complete_block(self.chain.steps - self.steps_reversed + 1, self._count)
 
-    def finish(self) -> Posteriors:
+    def finish(self) -> Counts:
         """Add the first segments, once all columns are taken."""
         chain, static = self.chain, self.chain.transition is not None
         later = self._window[..., : chain.ring].flip(-1)
@@ -104,16 +103,19 @@ class BackwardScan:
         scores = chain.scores_at(slice(0, 1))
         # The newest backward column is the one at time 1, where the shortest first segment ends.
         first = (chain.first.flip(-1) + later - scores - self._log_z[:, None, None]).exp()
-        self._starts[:, 0] = first.sum(dim=-1)
+        starts = first.sum(dim=-1).to(chain.scores.dtype)[:, None]
+        self._boundaries.put(slice(0, 1), starts, torch.zeros_like(starts))
         weights = self._weights if static else self._weights.transpose(1, 2)
-        return Posteriors(self._starts, self._ends, weights, self._transition if static else None, first.flip(-1))
+        return Counts(self._last, weights, self._transition if static else None, first.flip(-1))
 
     def _take_last(self, alpha: Tensor) -> None:
         chain = self.chain
         ends = chain.end + chain.scores_at(slice(chain.steps, None))[..., 0]
         window = self._window[:, 0] if chain.transition is not None else self._window[:, :, 0]
         window[..., chain.ring - 1] = ends
-        self._ends[:, chain.steps] = (alpha + chain.end - self._log_z[:, None]).exp()
+        self._last = (alpha + chain.end - self._log_z[:, None]).exp().to(chain.scores.dtype)
+        last = self._last[:, None]
+        self._boundaries.put(slice(chain.steps, chain.steps + 1), torch.zeros_like(last), last)
         self.steps_reversed = 1
 
     def _complete_block(self, first_time: int, count: int) -> None:
@@ -134,7 +136,7 @@ class BackwardScan:
             edges = alpha[:, :, None] + chain.transition[None, :, :, None] + out[:, None] - log_z[..., None]
             self._transition += edges.exp_().sum(dim=-1)
         by_before, by_after = kernels.add_posteriors(window, self._recursion, scores, lead, self._weights)
-        starts = by_after if chain.transition is not None else by_before
-        self._starts[:, times] = starts.flip(-1).transpose(1, 2)
-        self._ends[:, times] = (alpha + beta - log_z).exp().flip(-1).transpose(1, 2)
+        starts, ends = by_after if chain.transition is not None else by_before, (alpha + beta - log_z).exp()
+        in_order = [each.flip(-1).transpose(1, 2).to(chain.scores.dtype) for each in (starts, ends)]
+        self._boundaries.put(times, *in_order)
         self._window[..., : chain.ring] = self._window[..., count : count + chain.ring].clone()

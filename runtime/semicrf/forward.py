@@ -1,4 +1,4 @@
-"""Forward columns of a semi-Markov chain: made from a ring, kept in few bytes, restored exactly as they were used.
+"""Forward columns of a semi-Markov chain: made from a ring, kept in few bytes, restored as they were used.
 
 alpha[t, c] is the logarithm of the sum over all segmentations of times 1 .. t
 whose last segment has label c. It grows with t, so that single precision alone
@@ -7,7 +7,8 @@ alpha[t] less a reference, about the largest alpha[t - 1], which follows from wh
 is kept of time t - 1 and the reference before, plus the growth per time seen up
 to time 128; one reference is kept for each position that a run stopped at. The
 next columns are made from what was kept, so that a column that is made again is
-the same bit for bit, wherever the run starts.
+the same wherever the run starts: bit for bit by the reference, by Triton's kernels up
+to their float32 exponentials.
 """
 
 from __future__ import annotations
@@ -119,8 +120,9 @@ class ForwardScan:
             count = min(start, ring.shape[-1])
             alpha = self.restore(ring[..., ring.shape[-1] - count :], start)
             scores = self.chain.scores_at(slice(start - count + 1, start + 1))
-            place = self.chain.ring + start % self.chain.block
-            window[..., place - count : place] = self._recursion.column(alpha, scores)
+            place = self.chain.ring + start % self.chain.block - count
+            restored = window[..., place : place + count]
+            self.chain.kernels.restore_columns(alpha, self._recursion, scores, restored)
         return window
 
     def _with_first_segments(self, sums: Tensor, begin: int) -> Tensor:

@@ -53,14 +53,18 @@ class Model:
             found.setdefault(self.lengths[number], []).append(number)
         return found
 
-    def chains(self, kernels: ModuleType = semicrf_reference) -> Iterator[tuple[list[int], Chain]]:
-        """The sequences of each length, and their chain."""
+    def chains(self, kernels: ModuleType = semicrf_reference) -> Iterator[tuple[slice | list[int], Chain]]:
+        """The sequences of each length, as an index, and their chain.
+
+        Of sequences that follow each other, the chain's scores are a view.
+        """
         for steps, members in self.groups().items():
+            index = _as_index(members)
             weights, first = self.weights[:steps], self.first[:steps]
             yield (
-                members,
+                index,
                 Chain(
-                    self.cum_scores.detach()[members, : steps + 1],
+                    self.cum_scores.detach()[index, : steps + 1],
                     weights.detach().double().permute(1, 2, 0).flip(-1).contiguous(),
                     None if self.transition is None else self.transition.detach().double(),
                     first.detach().double().T.flip(-1).contiguous(),
@@ -102,7 +106,8 @@ def build_model(
     named = {"cum_scores": cum_scores, "transition": transition, "duration_bias": duration_bias}
     named |= {name: given for name, given in {"start": start, "end": end}.items() if given is not None}
     for name, given in named.items():
-        if not torch.isfinite(given).all():
+        # The extremes are not finite if a score is not. A mask would be as long as the sequences.
+        if not torch.isfinite(torch.stack(torch.aminmax(given.detach()))).all():
             raise InvalidInput(name, "not all scores are finite", "forbid by a large negative score such as -1e9")
     any_label = torch.logsumexp(transition.double(), dim=-2) if start is None else start.double()
     by_duration = transition.dim() == 3
@@ -114,6 +119,12 @@ def build_model(
         cum_scores.new_zeros(labels) if end is None else end,
         _checked_lengths(lengths, cum_scores),
     )
+
+
+def _as_index(members: list[int]) -> slice | list[int]:
+    """Sequences in ascending order as an index: a slice where they follow each other."""
+    first, last = members[0], members[-1]
+    return slice(first, last + 1) if last - first + 1 == len(members) else members
 
 
 def _checked_lengths(lengths: Tensor | None, cum_scores: Tensor) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from hcb_opt.ring_chains import RingPlan
 from hcb_opt.runtime.kernels import semicrf_reference
+from hcb_opt.runtime.semicrf.boundaries import ScoreGradient, StartsAndEnds
 from hcb_opt.runtime.semicrf.model import Model, build_model
 from hcb_opt.runtime.semicrf.plans import choose_plans
 from hcb_opt.runtime.semicrf.reversal import Reversal
@@ -40,8 +41,10 @@ def log_partition(
     Differentiable once, in ``cum_scores``, ``transition``, ``duration_bias``,
     ``start`` and ``end``. Beside inputs and gradients it holds forward columns and
     a ring of backward columns, as its plan says, and work space that does not grow
-    with T. Values and gradients are the same bit for bit for every plan and every
-    time.
+    with T; also a copy of the scores of those sequences of one length that do not
+    follow each other in the batch. Values and gradients are the same bit for bit
+    every time, and for every plan by the reference; plans differ by Triton's kernels
+    as far as these do from the reference.
 
     Parameters
     ----------
@@ -133,11 +136,9 @@ def marginals(
     for (members, chain), plan in zip(model.chains(kernels), plans, strict=True):
         reversal = Reversal(chain, plan)
         total = reversal.forward()
-        posteriors = reversal.backward(total)
-        starts[members, : chain.steps + 1] = posteriors.starts
-        ends[members, : chain.steps + 1] = posteriors.ends
-        open_segments = (posteriors.starts - posteriors.ends).double().cumsum(dim=1)[:, :-1]
-        labels[members, : chain.steps] = open_segments.clamp(0, 1).to(labels.dtype)
+        reversal.backward(total, StartsAndEnds(starts, ends, members))
+        begun = starts[members, : chain.steps] - ends[members, : chain.steps]
+        labels[members, : chain.steps] = begun.double().cumsum_(dim=1).clamp_(0, 1).to(labels.dtype)
         log_z[members] = total.to(log_z.dtype)
     return Marginals(labels, starts, ends, log_z)
 
@@ -193,12 +194,9 @@ class _LogPartition(torch.autograd.Function):
         end = torch.zeros(model.end.shape, **options)
         transition = None if model.transition is None else torch.zeros(model.transition.shape, **options)
         for members, reversal in ctx.reversals:
-            factor, steps = grad[members].double(), reversal.chain.steps
-            ring = reversal.chain.ring
-            found = reversal.backward(ctx.log_z[members])
-            end += _weighted(found.ends[:, -1].double(), factor)
-            difference = found.ends.sub_(found.starts).mul_(factor[:, None, None])
-            scores[members, : steps + 1] = difference
+            factor, ring = grad[members].double(), reversal.chain.ring
+            found = reversal.backward(ctx.log_z[members], ScoreGradient(scores, members, factor))
+            end += _weighted(found.last.double(), factor)
             weights[:ring] += _weighted(found.weights, factor).flip(-1).permute(2, 0, 1)
             first[:ring] += _weighted(found.first, factor).flip(-1).T
             if transition is not None and found.transition is not None:

@@ -56,9 +56,9 @@ def viterbi(
     model = build_model(cum_scores, transition, duration_bias, lengths, start, end)
     scores = cum_scores.new_empty(len(model.lengths))
     segments: list[list[Segment]] = [[] for _ in model.lengths]
-    for members, chain in model.chains():
+    for members, (index, chain) in zip(model.groups().values(), model.chains(), strict=True):
         best, found = _best(chain)
-        scores[members] = best.to(scores.dtype)
+        scores[index] = best.to(scores.dtype)
         for member, listed in zip(members, found, strict=True):
             segments[member] = listed
     return scores, segments
