@@ -1,49 +1,54 @@
-"""Solves the graphs that ``gpu`` captured on a CUDA machine, for its next run there."""
+"""Solves what ``gpu`` runs on a CUDA machine, for its next run there."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hcb_opt.experiments.catalogue import NotHere
 from hcb_opt.experiments.gpu.schedules import keep, solve_elsewhere
 from hcb_opt.files import read_json
+from hcb_opt.graph import Graph
 from hcb_opt.io import load_graph
 from hcb_opt.replay import replay
 from hcb_opt.result import relative_gap
 
 NAME = "gpu-schedules"
-SUMMARY = "schedules by frontier_cuts for the graphs that 'gpu' captured; with -o results/gpu, its next run takes them"
+SUMMARY = "schedules by frontier_cuts for what 'gpu' runs and captured; with -o results/gpu, its next run takes them"
 
 
 def run_default(directory: Path, quick: bool = False, *, time_limit: float | None = None, workers: int = 2) -> None:
-    """Solve every graph of the folder ``graphs`` at each share that is measured, into the folder ``schedules``.
+    """Solve the random layered graph, and every graph of the folder ``graphs``, into the folder ``schedules``.
 
     Parameters
     ----------
     directory : Path
-        As ``gpu`` left it.
+        As ``gpu`` left it; without graphs only the layered one is solved.
     quick : bool
         One share, 5 s per solve unless told otherwise.
     time_limit : float, optional
         Seconds per solve; 120 if not given.
     workers : int
         As in `hcb_opt.solve_schedule`.
-
-    Raises
-    ------
-    NotHere
-        If there are no graphs.
     """
-    paths = sorted((directory / "graphs").glob("*.json"))
-    if not paths:
-        raise NotHere(f"gpu-schedules: no graphs in {directory / 'graphs'}; 'gpu' captures them on a CUDA machine")
-    for path in paths:
-        graph = load_graph(path)
-        for share in _shares(directory, path.stem, quick):
+    for graph, shares in _instances(directory, quick):
+        for share in shares:
             chosen = solve_elsewhere(graph, share, time_limit or (5.0 if quick else 120.0), workers)
             overhead = relative_gap(replay(graph, chosen.schedule).cost, graph.base_cost)
             written = keep(graph, share, chosen, directory)
             print(f"{graph.name} at {share:.0%}: overhead {overhead:.2%} in {chosen.seconds:.0f} s, {written}")
+
+
+def _instances(directory: Path, quick: bool) -> Iterator[tuple[Graph, Sequence[float]]]:
+    """Graphs, and the shares of their store-all peaks that are measured."""
+    from hcb_opt.experiments.gpu.instances import SHARE, layered_instance
+
+    paths = sorted((directory / "graphs").glob("*.json"))
+    if not paths:
+        print(f"no graphs in {directory / 'graphs'}; 'gpu' captures them on a CUDA machine", file=sys.stderr)
+    yield layered_instance(quick), [SHARE]
+    for path in paths:
+        yield load_graph(path), _shares(directory, path.stem, quick)
 
 
 def _shares(directory: Path, network: str, quick: bool) -> list[float]:

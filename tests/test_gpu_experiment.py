@@ -19,9 +19,10 @@ from hcb_opt.build import OpSpec, build_graph  # noqa: E402
 from hcb_opt.cli import main  # noqa: E402
 from hcb_opt.errors import InvalidInput  # noqa: E402
 from hcb_opt.experiments import gpu, gpu_schedules  # noqa: E402
-from hcb_opt.experiments.catalogue import NotHere, experiments  # noqa: E402
+from hcb_opt.experiments.catalogue import experiments  # noqa: E402
 from hcb_opt.experiments.gpu import sections  # noqa: E402
 from hcb_opt.experiments.gpu.batches import Search, at_batch, largest  # noqa: E402
+from hcb_opt.experiments.gpu.instances import layered_instance  # noqa: E402
 from hcb_opt.experiments.gpu.networks import NETWORKS, blocks, checkpointed, make, networks  # noqa: E402
 from hcb_opt.experiments.gpu.report import table  # noqa: E402
 from hcb_opt.experiments.gpu.schedules import Chosen, choose, keep  # noqa: E402
@@ -111,9 +112,17 @@ def test_a_kept_schedule_that_fits_no_more_is_passed_over(tmp_path: Path) -> Non
     assert choose(graph, 0.9, tmp_path, 5.0).method == "block_programme"
 
 
-def test_solving_needs_graphs(tmp_path: Path) -> None:
-    with pytest.raises(NotHere, match="no graphs in"):
-        gpu_schedules.run_default(tmp_path)
+def test_without_captured_graphs_the_layered_one_is_solved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gpu_schedules.run_default(tmp_path, quick=True, time_limit=2.0)
+    assert "no graphs in" in capsys.readouterr().err
+    assert choose(layered_instance(quick=True), 0.8, tmp_path, 0.1).method == "frontier_cuts"
+
+
+def test_the_committed_schedule_is_of_the_layered_graph() -> None:
+    graph = layered_instance(quick=False)
+    chosen = choose(graph, 0.8, Path("elsewhere"), 0.1)
+    assert chosen.method == "frontier_cuts"
+    assert replay(graph, chosen.schedule).peak_bytes <= 0.8 * graph.store_all_peak_bytes
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -8,12 +8,12 @@ from functools import partial
 
 import torch
 
+from hcb_opt.experiments.gpu.schedules import choose
 from hcb_opt.experiments.gpu.sections import Case, Left, NothingToMeasure, Row, Settings
 from hcb_opt.graph import Graph
 from hcb_opt.io import load_graph
 from hcb_opt.layered import random_layered
 from hcb_opt.runtime.instance_report import validate_instance
-from hcb_opt.solve import solve_schedule
 
 LAYERED_OPS = 1000
 QUICK_LAYERED_OPS = 25
@@ -30,31 +30,33 @@ def cases(settings: Settings) -> Sequence[Case]:
     """A random layered graph of Moccasin's largest size, and GPT-2's step, as captured on this device."""
     ops = QUICK_LAYERED_OPS if settings.quick else LAYERED_OPS
     return [
-        Case(f"random layered graph, {ops} ops", partial(_layered, settings, ops)),
+        Case(f"random layered graph, {ops} ops", partial(_layered, settings)),
         Case("GPT-2", partial(_captured, settings)),
     ]
 
 
-def _layered(settings: Settings, ops: int, left: Left) -> Iterator[Row]:
-    graph = random_layered(ops)
-    unit = 1 if settings.quick else BYTES_PER_UNIT
-    values = tuple(replace(each, size_bytes=unit * each.size_bytes) for each in graph.values)
-    yield _validated(settings, replace(graph, values=values), "dtr", 1, left)
+def layered_instance(quick: bool) -> Graph:
+    """The random layered graph, its sizes in bytes."""
+    graph = random_layered(QUICK_LAYERED_OPS if quick else LAYERED_OPS)
+    unit = 1 if quick else BYTES_PER_UNIT
+    return replace(graph, values=tuple(replace(each, size_bytes=unit * each.size_bytes) for each in graph.values))
+
+
+def _layered(settings: Settings, left: Left) -> Iterator[Row]:
+    yield _validated(settings, layered_instance(settings.quick), 1, left)
 
 
 def _captured(settings: Settings, left: Left) -> Iterator[Row]:
     path = settings.directory / "graphs" / "gpt2.json"
     if not path.is_file():
         raise NothingToMeasure("its step was not captured")
-    yield _validated(settings, load_graph(path), "block_programme", CAPTURED_SCALE, left)
+    yield _validated(settings, load_graph(path), CAPTURED_SCALE, left)
 
 
-def _validated(settings: Settings, graph: Graph, method: str, scale: int, left: Left) -> Row:
+def _validated(settings: Settings, graph: Graph, scale: int, left: Left) -> Row:
     seconds = min(left(), QUICK_SOLVE_SECONDS if settings.quick else SOLVE_SECONDS)
-    result = solve_schedule(graph, SHARE, method=method, time_limit=seconds, gap=0.01)
-    if result.schedule is None:
-        raise NothingToMeasure(result.reason)
+    chosen = choose(graph, SHARE, settings.directory, seconds)
     repeats = 1 if settings.quick else REPEATS
     device = torch.device(settings.device)
-    report = validate_instance(graph, result.schedule, scale=scale, device=device, repeats=repeats)
-    return {"method": method, "share": SHARE, **report}
+    report = validate_instance(graph, chosen.schedule, scale=scale, device=device, repeats=repeats)
+    return {"method": chosen.method, "share": SHARE, **report}
