@@ -5,148 +5,20 @@ Every model is built on fake tensors, so that its size costs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import import_module
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from hcb_opt.errors import InvalidInput
-from hcb_opt.graph import Graph
+from hcb_opt.zoo_model import Model, Step, register, registered
 
 if TYPE_CHECKING:
     import torch
 
-    from hcb_opt.capture.step import CapturedStep
-
-FlagValue = int | float
-Step = tuple["torch.nn.Module", "Callable[[Any, Any], torch.Tensor]", Any]
-
-_HELP = {
-    "layers": "layers, or transformer blocks",
-    "width": "features of the hidden layers; for unet, channels of its first level",
-    "heads": "attention heads",
-    "vocabulary": "tokens of the vocabulary",
-    "sequence": "tokens per example",
-    "batch": "examples per step",
-    "classes": "output classes",
-    "levels": "down- and upsampling levels",
-    "image": "height and width of the images, in pixels",
-    "channels": "channels of the images",
-    "steps": "time steps",
-    "dropout": "probability of every dropout",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A size that the user may choose.
-
-    Attributes
-    ----------
-    name, help : str
-    default : int or float
-        Its type is the flag's.
-    """
-
-    name: str
-    default: FlagValue
-    help: str
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model of the zoo.
-
-    Attributes
-    ----------
-    name, summary : str
-    flags : mapping of str to Flag
-    build : callable
-        Takes the flags by keyword and returns ``(model, loss_fn, batch)``.
-    """
-
-    name: str
-    summary: str
-    flags: Mapping[str, Flag]
-    build: Callable[..., Step]
-
-    def capture(self, *, cost: str = "roofline:h200", **flags: FlagValue | str) -> Graph:
-        """Capture one training step of the model; see `hcb_opt.capture.capture`.
-
-        Parameters
-        ----------
-        cost : str
-        **flags : int or float
-            Those of ``flags``; the rest keep their defaults. And ``device``, ``cpu``
-            or ``cuda``, whose ops may be others: where the model is.
-
-        Raises
-        ------
-        InvalidInput
-            If a flag is unknown, not a number of its type, or out of range, or
-            torch sees no such device.
-        """
-        return self.capture_step(cost=cost, **flags).graph
-
-    def capture_step(self, *, cost: str = "roofline:h200", **flags: FlagValue | str) -> CapturedStep:
-        """As `capture`, with the traced module that an executor needs beside the graph."""
-        from hcb_opt.capture import capture_step
-        from hcb_opt.capture.torch_shim import fake_tensors
-
-        with fake_tensors():
-            model, loss_fn, batch = self.make(**flags)
-        return capture_step(model, loss_fn, batch, cost=cost, name=self.name)
-
-    def make(self, **flags: FlagValue | str) -> Step:
-        """The model, its loss function and a random batch, on real tensors.
-
-        Parameters
-        ----------
-        **flags : int or float
-            As in `capture`.
-
-        Raises
-        ------
-        InvalidInput
-            As `capture`.
-        """
-        import torch
-
-        device = str(flags.pop("device", ""))
-        checked = {name: self._checked(name, value) for name, value in flags.items()}
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise InvalidInput(f"device '{device}'", "torch sees no CUDA device", "leave it out, or run where one is")
-        with torch.device(device) if device else nullcontext():
-            return self.build(**checked)
-
-    def _checked(self, name: str, value: FlagValue | str) -> FlagValue:
-        where = f"{self.name} flag '{name}'"
-        if name not in self.flags:
-            raise InvalidInput(where, "unknown", f"use one of {', '.join(self.flags)}")
-        if isinstance(self.flags[name].default, float):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-                raise InvalidInput(where, f"{value!r} is no probability", "give a number in [0, 1)")
-        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InvalidInput(where, f"{value!r} is no whole number >= 1", "give a positive integer")
-        return value
-
-
-_ZOO: dict[str, Model] = {}
-
 
 def zoo() -> Mapping[str, Model]:
     """The models by name."""
-    return dict(_ZOO)
-
-
-def _register(build: Callable[..., Step]) -> Callable[..., Step]:
-    """Add a builder: its name, the first line of its docstring and its defaults make a `Model`."""
-    flags = {name: Flag(name, each.default, _HELP[name]) for name, each in signature(build).parameters.items()}
-    summary = (build.__doc__ or "").strip().splitlines()[0]
-    _ZOO[build.__name__] = Model(build.__name__, summary, flags, build)
-    return build
+    return registered()
 
 
 def _require_multiple(where: str, number: int, divisor: int) -> None:
@@ -191,7 +63,7 @@ def _token_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]
     return cross_entropy(model(tokens).flatten(0, 1), targets.flatten())
 
 
-@_register
+@register
 def mlp(layers: int = 16, width: int = 512, classes: int = 10, batch: int = 4096) -> Step:
     """Multilayer perceptron with ReLU."""
     import torch
@@ -202,7 +74,7 @@ def mlp(layers: int = 16, width: int = 512, classes: int = 10, batch: int = 4096
     return model, _classification_loss, (torch.randn(batch, width), torch.randint(0, classes, (batch,)))
 
 
-@_register
+@register
 def gpt2(
     layers: int = 12,
     width: int = 768,
@@ -220,7 +92,7 @@ def gpt2(
     return model, _token_loss, token_batch(batch, sequence, vocabulary)
 
 
-@_register
+@register
 def gpt2_fused(
     layers: int = 12,
     width: int = 768,
@@ -244,7 +116,7 @@ def gpt2_fused(
     return fused.fuse(model), loss_fn, tokens
 
 
-@_register
+@register
 def bert(
     layers: int = 12,
     width: int = 768,
@@ -262,7 +134,7 @@ def bert(
     return model, _token_loss, token_batch(batch, sequence, vocabulary)
 
 
-@_register
+@register
 def resnet50(image: int = 224, classes: int = 1000, batch: int = 32) -> Step:
     """ResNet-50 with bottleneck blocks and batch norm (He et al. 2016)."""
     from hcb_opt.capture.networks.convolutional import ResNet
@@ -270,7 +142,7 @@ def resnet50(image: int = 224, classes: int = 1000, batch: int = 32) -> Step:
     return ResNet((3, 4, 6, 3), classes), _classification_loss, _labelled_images(batch, image, classes)
 
 
-@_register
+@register
 def resnet152(image: int = 224, classes: int = 1000, batch: int = 32) -> Step:
     """ResNet-152 with bottleneck blocks and batch norm (He et al. 2016)."""
     from hcb_opt.capture.networks.convolutional import ResNet
@@ -278,7 +150,7 @@ def resnet152(image: int = 224, classes: int = 1000, batch: int = 32) -> Step:
     return ResNet((3, 8, 36, 3), classes), _classification_loss, _labelled_images(batch, image, classes)
 
 
-@_register
+@register
 def mobilenet(image: int = 224, classes: int = 1000, batch: int = 64) -> Step:
     """MobileNet, version 1, with depthwise convolutions and batch norm (Howard et al. 2017)."""
     from hcb_opt.capture.networks.convolutional import MobileNet
@@ -286,19 +158,19 @@ def mobilenet(image: int = 224, classes: int = 1000, batch: int = 64) -> Step:
     return MobileNet(classes), _classification_loss, _labelled_images(batch, image, classes)
 
 
-@_register
+@register
 def vgg16(image: int = 224, classes: int = 1000, batch: int = 32, dropout: float = 0.0) -> Step:
     """VGG-16, plain convolutions and dense layers (Simonyan and Zisserman 2015)."""
     return _vgg(16, image, classes, batch, dropout)
 
 
-@_register
+@register
 def vgg19(image: int = 224, classes: int = 1000, batch: int = 32, dropout: float = 0.0) -> Step:
     """VGG-19, plain convolutions and dense layers (Simonyan and Zisserman 2015)."""
     return _vgg(19, image, classes, batch, dropout)
 
 
-@_register
+@register
 def fcn8(image: int = 384, classes: int = 21, batch: int = 8, dropout: float = 0.0) -> Step:
     """FCN-8 on VGG-16, for segmentation (after Long et al. 2015)."""
     from hcb_opt.capture.networks.vgg import SHRINKS, Fcn8
@@ -307,7 +179,7 @@ def fcn8(image: int = 384, classes: int = 21, batch: int = 8, dropout: float = 0
     return Fcn8(classes, dropout), _classification_loss, _segmented_images(batch, image, classes)
 
 
-@_register
+@register
 def segnet(image: int = 384, classes: int = 12, batch: int = 8) -> Step:
     """SegNet: VGG-16's convolutions with batch norm and their mirror image (Badrinarayanan et al. 2017)."""
     from hcb_opt.capture.networks.vgg import SHRINKS, SegNet
@@ -316,7 +188,7 @@ def segnet(image: int = 384, classes: int = 12, batch: int = 8) -> Step:
     return SegNet(classes), _classification_loss, _segmented_images(batch, image, classes)
 
 
-@_register
+@register
 def unet(
     levels: int = 4,
     width: int = 64,
@@ -333,7 +205,7 @@ def unet(
     return model, _classification_loss, _segmented_images(batch, image, classes, channels)
 
 
-@_register
+@register
 def lstm(
     layers: int = 2,
     steps: int = 32,
