@@ -321,6 +321,15 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_the_output_is_an_error_of_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-m", "hcb_opt", "methods"]
+        done = subprocess.run(line, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "hcb-opt: error: the output cannot be written: No space left on device; make room\n"
+
+
 def test_a_line_per_improvement_away_from_a_terminal() -> None:
     stream = io.StringIO()
     with LiveLine(stream, 100) as live:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -57,13 +58,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"interrupted: {stopped}" if str(stopped) else "interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (``| head``): nothing is left to say, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _silence()
+        return _fail(f"the output cannot be written: {error.strerror}; make room", BAD_INPUT)
 
 
 def run() -> NoReturn:
     """Run one command as the process's own, and end the process."""
     sys.exit(main())
+
+
+def _silence() -> None:
+    """Let go of what was printed and not written yet, which would fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:
