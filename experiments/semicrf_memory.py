@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hcb_opt.experiments.row_files import markdown_table, save_text
 from hcb_opt.files import require_folder, write_csv
-from hcb_opt.ring_chains import RingPlan, fewest_slots, ring_plan, square_root_interval, uniform_plan
+from hcb_opt.ring_chains import RingPlan, ring_plan, square_root_interval, uniform_plan
+from hcb_opt.ring_reach import fewest_slots
 
 NAME = "semicrf-memory"
 SUMMARY = "buffers of the semi-Markov recursion: every column stored, sqrt(T), sqrt(TK), and the best plans"

@@ -6,110 +6,25 @@ own column alone, as a semi-Markov chain's are by backward messages. A column
 takes a slot. A checkpoint is the ring at some position: ``ring`` slots. The last
 segment that starts from a ring may store its columns in that ring's place.
 
-Let N(m, r) be the longest segment that can be reversed in m slots, those of the
-ring it starts from included, if no step runs more than r times::
-
-    N(m, r) = 0                              if m < ring
-    N(m, 1) = m                              else
-    N(m, r) = N(m - ring, r) + N(m, r - 1)
-
-(run to a split, keep the ring there, reverse what is right of it, then what is
-left of it), and N0(m, r) the same from the chain's beginning, where no ring is
-held::
-
-    N0(m, 1) = m
-    N0(m, r) = N(m, r) + N0(m, r - 1)
+The numbers that plans are chosen by are in `hcb_opt.ring_reach`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb, isqrt
+from math import isqrt
 
-from hcb_opt.errors import InvalidInput
+from hcb_opt.ring_reach import (
+    least_runs,
+    longest_from_start,
+    longest_segment,
+    require_positive,
+    runs_needed,
+)
 
 # Beyond that many rings and runs together, splits are chosen by rule instead of by comparing what they cost.
 _COMPARED = 40
-
-
-def longest_segment(slots: int, runs: int, ring: int) -> int:
-    """N(m, r): steps of the longest segment that can be reversed from a ring.
-
-    With q = floor(m / ring) - 1 >= 0 and p = m mod ring it is
-    (ring + p) C(q + r - 1, q) + ring C(q + r - 1, r).
-
-    Parameters
-    ----------
-    slots : int
-        m, those of the ring that the segment starts from included.
-    runs : int
-        r, how often a step may run; 0 gives 0.
-    ring : int
-        Columns that a step reads, at least 1.
-    """
-    rings, rest = slots // ring - 1, slots % ring
-    if rings < 0 or runs < 1:
-        return 0
-    return (ring + rest) * comb(rings + runs - 1, rings) + ring * comb(rings + runs - 1, runs)
-
-
-def longest_from_start(slots: int, runs: int, ring: int) -> int:
-    """N0(m, r): steps of the longest chain that can be reversed from its beginning.
-
-    With q and p as in `longest_segment` it is
-    (ring + p) C(q + r, q + 1) + ring (C(q + r, r) - 1), or m if m < ring.
-
-    Parameters
-    ----------
-    slots, runs, ring : int
-        As in `longest_segment`, without a ring that the chain starts from.
-    """
-    rings, rest = slots // ring - 1, slots % ring
-    if runs < 1:
-        return 0
-    if rings < 0:
-        return slots
-    return (ring + rest) * comb(rings + runs, rings + 1) + ring * (comb(rings + runs, runs) - 1)
-
-
-def fewest_slots(steps: int, ring: int, runs: int) -> int:
-    """The smallest m with N0(m, r) >= steps.
-
-    Parameters
-    ----------
-    steps, ring, runs : int
-        At least 1 each.
-
-    Raises
-    ------
-    InvalidInput
-        If one is below 1.
-    """
-    _require_positive(steps=steps, ring=ring, runs=runs)
-    return bisect_left(range(steps), steps, key=lambda slots: longest_from_start(slots, runs, ring))
-
-
-def runs_needed(steps: int, ring: int, slots: int) -> int:
-    """The smallest r with N0(slots, r) >= steps.
-
-    Parameters
-    ----------
-    steps, ring, slots : int
-        At least 1 each.
-
-    Raises
-    ------
-    InvalidInput
-        If one is below 1, or the slots hold neither a ring nor the whole chain.
-    """
-    _require_positive(steps=steps, ring=ring, slots=slots)
-    if slots < min(ring, steps):
-        what = f"neither a ring of {ring} columns nor the {steps} columns of the chain fit"
-        raise InvalidInput(f"slots {slots}", what, f"give at least {min(ring, steps)}")
-    return _runs(longest_from_start, steps, slots, ring)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +164,7 @@ def uniform_plan(steps: int, ring: int, interval: int) -> RingPlan:
     InvalidInput
         If one is below 1.
     """
-    _require_positive(steps=steps, ring=ring, interval=interval)
+    require_positive(steps=steps, ring=ring, interval=interval)
     starts = list(range(0, steps, interval))
     slots = [0, *(number * ring for number in range(len(starts)))]
     actions: list[Action] = [
@@ -263,7 +178,7 @@ def uniform_plan(steps: int, ring: int, interval: int) -> RingPlan:
 
 def square_root_interval(steps: int, ring: int = 1) -> int:
     """The interval sqrt(T K), which balances rings against an interval's columns; with the ring left out, sqrt(T)."""
-    _require_positive(steps=steps, ring=ring)
+    require_positive(steps=steps, ring=ring)
     return max(1, isqrt(steps * ring))
 
 
@@ -272,7 +187,7 @@ def _best_split(length: int, slots: int, ring: int, at_start: bool) -> int:
     """Steps left of the split of a segment that is longer than its slots."""
     longest = longest_from_start if at_start else longest_segment
     right_slots = slots if at_start else slots - ring
-    runs = _runs(longest, length, slots, ring)
+    runs = least_runs(longest, length, slots, ring)
     least = max(1, length - longest_segment(right_slots, runs, ring))
     if slots // ring + runs > _COMPARED:
         return least
@@ -300,17 +215,3 @@ def _fewest_steps(length: int, slots: int, ring: int, at_start: bool) -> int:
     right_slots = slots if at_start else slots - ring
     left = _fewest_steps(split, slots, ring, at_start)
     return split + left + _fewest_steps(length - split, right_slots, ring, False)
-
-
-def _runs(longest: Callable[[int, int, int], int], length: int, slots: int, ring: int) -> int:
-    """The smallest r with longest(slots, r, ring) >= length, bounded by doubling: binomials of a large r are huge."""
-    enough = 1
-    while longest(slots, enough, ring) < length:
-        enough *= 2
-    return bisect_left(range(enough), length, key=lambda runs: longest(slots, runs, ring))
-
-
-def _require_positive(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 1:
-            raise InvalidInput(f"{name} {number!r}", "not above zero", "give at least 1")

@@ -15,14 +15,11 @@ from hcb_opt.ring_chains import (
     Reverse,
     RingPlan,
     Store,
-    fewest_slots,
-    longest_from_start,
-    longest_segment,
     ring_plan,
-    runs_needed,
     square_root_interval,
     uniform_plan,
 )
+from hcb_opt.ring_reach import fewest_slots, longest_from_start, longest_segment, runs_needed
 
 
 def reversed_by(plan: RingPlan) -> int:

@@ -17,7 +17,8 @@ from torch import Tensor  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from hcb_opt.errors import InvalidInput  # noqa: E402
-from hcb_opt.ring_chains import fewest_slots, ring_plan, square_root_interval, uniform_plan  # noqa: E402
+from hcb_opt.ring_chains import ring_plan, square_root_interval, uniform_plan  # noqa: E402
+from hcb_opt.ring_reach import fewest_slots  # noqa: E402
 from hcb_opt.runtime.semicrf import Segment, log_partition, marginals, viterbi  # noqa: E402
 from hcb_opt.runtime.semicrf import chain as chains  # noqa: E402
 from hcb_opt.runtime.semicrf.boundaries import StartsAndEnds  # noqa: E402

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from hcb_opt.budget import format_bytes, parse_memory_limit
 from hcb_opt.errors import InvalidInput, did_you_mean
-from hcb_opt.ring_chains import RingPlan, fewest_slots, ring_plan, square_root_interval, uniform_plan
+from hcb_opt.ring_chains import RingPlan, ring_plan, square_root_interval, uniform_plan
+from hcb_opt.ring_reach import fewest_slots
 
 RULES = {
     "sqrt(TK)": lambda steps, ring: square_root_interval(steps, ring),
