@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from hcb_opt.graph import Graph
 from hcb_opt.layout.instances import Buffer
+from hcb_opt.layout.packing import Packing, Whole
 
 CAPACITY = 1024
 STEPS = 400
@@ -62,6 +63,15 @@ def smallest_arena_by_trial(buffers: Sequence[Buffer]) -> int:
 
     stack([], frozenset(buffers), 0)
     return best
+
+
+def require_apart(packing: Packing, offsets: Whole, capacity: int | None = None) -> None:
+    """Assert that no two buffers share bytes while both are held, and that all lie within a capacity."""
+    starts, ends, tops = packing.starts, packing.ends, offsets + packing.sizes
+    assert offsets.min() >= 0 and (capacity is None or tops.max() <= capacity)
+    together = (starts[:, None] < ends) & (ends[:, None] > starts)
+    shared = together & (offsets[:, None] < tops) & (tops[:, None] > offsets)
+    assert shared.sum() == packing.count  # each with itself
 
 
 def meet(one: Buffer, other: Buffer) -> bool:

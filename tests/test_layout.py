@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packings import CAPACITY, cut_rectangle, random_buffers, smallest_arena_by_trial
+from packings import CAPACITY, cut_rectangle, random_buffers, require_apart, smallest_arena_by_trial
 from strategies import graphs, random_graph
 from walks import random_walk
 
@@ -22,11 +22,11 @@ from hcb_opt.generators import chain, random_training
 from hcb_opt.graph import Graph
 from hcb_opt.layout import Buffer, layout, place
 from hcb_opt.layout.best_fit import best_fit, first_fit, orders, stack
+from hcb_opt.layout.canonical import CanonicalSearch
 from hcb_opt.layout.exact import ExactAnswer, smallest_arena
 from hcb_opt.layout.instances import Kind, value_instances
 from hcb_opt.layout.packing import pack
 from hcb_opt.layout.search import _reorder
-from hcb_opt.layout.tight import TightSearch
 from hcb_opt.layout.validator import check_layout, check_schedule_layout
 from hcb_opt.replay import IllegalSchedule, replay
 from hcb_opt.schedule import Compute, Drop, Schedule, schedule_from_computes
@@ -142,11 +142,7 @@ def test_every_rule_gives_a_layout_on_its_own_legs(seed: int, rule) -> None:  # 
     for order in orders(packing).values() if packing.count else ():
         offsets = rule(packing, order)
         assert sorted(order.tolist()) == list(range(packing.count))
-        for one in range(packing.count):
-            for other in range(one):
-                if packing.starts[one] < packing.ends[other] and packing.starts[other] < packing.ends[one]:
-                    apart = offsets[one] + packing.sizes[one] <= offsets[other]
-                    assert apart or offsets[other] + packing.sizes[other] <= offsets[one]
+        require_apart(packing, offsets)
 
 
 def test_best_fit_takes_the_smallest_gap() -> None:
@@ -181,20 +177,45 @@ def test_exact_proves_that_the_live_peak_is_not_reached() -> None:
     assert heuristic.lower_bound_bytes == 4 and not heuristic.proven
 
 
-@given(st.integers(0, 100_000), st.booleans())
-@settings(max_examples=60, deadline=None)
-def test_depth_first_search_keeps_the_capacity(seed: int, by_section: bool) -> None:
-    """And, in the order of offsets and with time, finds a layout if there is one."""
-    buffers = random_buffers(seed, 6)
+@given(st.integers(0, 100_000), st.booleans(), st.integers(0, 5))
+@settings(max_examples=150, deadline=None)
+def test_depth_first_search_finds_a_layout_if_and_only_if_there_is_one(
+    seed: int, tightest: bool, shuffled: int
+) -> None:
+    buffers = random_buffers(seed, 7)
     packing, _ = pack(buffers, 1)
     if not packing.count:
         return
     smallest = smallest_arena_by_trial(buffers)
-    order = orders(packing)["size x lifetime"]
-    for capacity in (smallest - 1, smallest, smallest + 1):
-        offsets = TightSearch(packing, capacity, order, by_section, 10**6, FOREVER).run()
-        assert offsets is None or smallest <= packing.arena(offsets) <= capacity
-        assert by_section or (offsets is not None) == (capacity >= smallest)
+    order = np.random.default_rng(shuffled).permutation(packing.count)
+    for capacity in range(packing.lower_bound, smallest + 2):
+        offsets = CanonicalSearch(packing, capacity, order, tightest).run(10**6, FOREVER)
+        assert (offsets is not None) == (capacity >= smallest)
+        if offsets is not None:
+            require_apart(packing, offsets, capacity)
+
+
+@given(st.integers(8, 14), st.integers(0, 100_000), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_depth_first_search_finds_every_perfect_packing(count: int, seed: int, tightest: bool) -> None:
+    """In any order: most of the way there are places that only the second arm of a branch leaves free."""
+    packing, _ = pack(cut_rectangle(count, seed), 1)
+    order = np.random.default_rng(seed).permutation(count)
+    offsets = CanonicalSearch(packing, CAPACITY, order, tightest).run(10**6, FOREVER)
+    assert offsets is not None
+    require_apart(packing, offsets, CAPACITY)
+
+
+@pytest.mark.parametrize("tightest", [False, True])
+def test_depth_first_search_lays_no_dead_end_to_what_lies_apart_in_time(tightest: bool) -> None:
+    """Of the twelve buffers that come first there are very many layouts: none is tried but one."""
+    early = [Buffer(f"early{index}", index % 3, 4 + index % 2, 1) for index in range(12)]
+    late = [Buffer(name, start + 5, end + 5, 3 * size) for name, start, end, size in NEVER_TIGHT]
+    packing, _ = pack([*early, *late], 1)
+    began = time.perf_counter()
+    search = CanonicalSearch(packing, packing.lower_bound, np.arange(packing.count), tightest)
+    assert search.run(10**9, began + 10) is None
+    assert time.perf_counter() < began + 5
 
 
 @pytest.mark.parametrize("seed", [0, 2, 5])

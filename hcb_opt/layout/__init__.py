@@ -26,8 +26,8 @@ from hcb_opt.schedule import Schedule
 
 __all__ = ["Buffer", "Layout", "layout", "place"]
 
-_HEURISTIC_SHARE = 0.3
-"""Of the time limit, where the exact model follows."""
+_HEURISTIC_SHARE, _EXACT_SHARE = 0.2, 0.3
+"""Of the time limit, where the exact model follows; what is left after it goes to heuristics with another seed."""
 
 
 def layout(
@@ -150,11 +150,15 @@ def place(
         offsets, found_by = find_offsets(packing, target, seed, began + limit)
         lower_bound = packing.lower_bound
     if exact and packing.arena(offsets) > target:
-        left = began + time_limit - time.perf_counter()
-        answer = smallest_arena(packing, lower_bound, target, packing.arena(offsets) - 1, left, seed, workers)
+        most = packing.arena(offsets) - 1
+        answer = smallest_arena(packing, lower_bound, target, most, time_limit * _EXACT_SHARE, seed, workers)
         lower_bound = answer.lower_bound
         if answer.offsets is not None:
             offsets, found_by = answer.offsets, "CP-SAT"
+        if packing.arena(offsets) > max(target, lower_bound):
+            again, again_by = find_offsets(packing, max(target, lower_bound), seed + 1, began + time_limit)
+            if packing.arena(again) < packing.arena(offsets):
+                offsets, found_by = again, again_by
     return Layout(
         buffers=tuple(buffers),
         offsets=_all_offsets(len(buffers), chosen, offsets, alignment_bytes),

@@ -26,7 +26,7 @@ def orders(packing: Packing) -> dict[str, Whole]:
     """
     starts, ends, sizes = packing.starts, packing.ends, packing.sizes
     lifetimes = ends - starts
-    busiest = np.array([packing.profile[start:end].max() for start, end in zip(starts, ends, strict=True)])
+    busiest = busiest_sections(packing)
     return {
         "size, last end first": np.lexsort((-ends, -sizes)),
         "size, first start first": np.lexsort((starts, -sizes)),
@@ -36,6 +36,12 @@ def orders(packing: Packing) -> dict[str, Whole]:
         "busiest section": np.lexsort((-sizes, -lifetimes, -busiest)),
         "start": np.lexsort((-sizes, starts)),
     }
+
+
+def busiest_sections(packing: Packing) -> Whole:
+    """For each buffer, the most held at once while it is held, in alignments."""
+    spans = zip(packing.starts, packing.ends, strict=True)
+    return np.array([packing.profile[start:end].max() for start, end in spans], dtype=np.int64)
 
 
 def stack(packing: Packing, order: Whole) -> Whole:

@@ -1,4 +1,4 @@
-"""Offsets by heuristics alone: rules, then depth-first searches, then better and better orders."""
+"""Offsets by heuristics alone: rules, then many short depth-first searches, then better and better orders."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hcb_opt.layout.best_fit import best_fit, first_fit, orders, stack
+from hcb_opt.layout.best_fit import best_fit, busiest_sections, first_fit, orders, stack
+from hcb_opt.layout.canonical import CanonicalSearch
 from hcb_opt.layout.packing import Packing, Whole
-from hcb_opt.layout.tight import TightSearch
 
 _ORDERS_TO_FIT = 2
-_NODES = 2000
-_NODES_OF_RESTARTS = 1000
-_RESTARTS = 80
-_NOISE = 0.3
+_ROUNDS = 60
+_NODES = 1000
+_NODES_PER_BUFFER = 2
+"""The larger of the two: from most orders, a layout is found almost at once or never."""
+_NOISES = (0.1, 0.1, 0.3, 0.3)
+_LOOSER = 3
+"""Every so many searches, one is for a half, a quarter or an eighth less above the target than what was found."""
 _MOST_CELLS = 1_000_000
 """Buffers times sections that the depth-first search is quick enough for."""
 _PATIENCE = 400
@@ -66,31 +69,44 @@ def _candidates(packing: Packing, target: int, seed: int, deadline: float) -> It
     for name in ranked[:_ORDERS_TO_FIT]:
         yield first_fit(packing, named[name]), f"first fit, {name}"
         yield best_fit(packing, named[name]), f"best fit, {name}"
-    for offsets in _tight(packing, target, named, rng, deadline):
+    for offsets in _canonical(packing, target, min(arenas.values()), rng, deadline):
         yield offsets, "depth-first search"
     for offsets in _reorder(packing, named[ranked[0]], rng):
         yield offsets, "reordering"
 
 
-def _tight(
-    packing: Packing, target: int, named: dict[str, Whole], rng: np.random.Generator, deadline: float
-) -> Iterator[Whole]:
-    """Searches from good orders, then from random changes of the orders by lifetime and by size x lifetime."""
+def _canonical(packing: Packing, target: int, arena: int, rng: np.random.Generator, deadline: float) -> Iterator[Whole]:
+    """Short searches from many orders: a dead end that one cannot leave, another may never enter."""
     if packing.count * packing.section_count > _MOST_CELLS:
         return
-    tries = [(named[name], False, _NODES) for name in ("size x lifetime", "lifetime", "size, longest first")]
+    searches = 0
+    for order in _searched_orders(packing, rng):
+        for tightest_first in (True, False):
+            searches += 1
+            capacity = target
+            if searches % _LOOSER == 0:
+                capacity = max(target, arena - 1 - ((arena - target) >> (1 + searches // _LOOSER % 3)))
+            search = CanonicalSearch(packing, capacity, order, tightest_first)
+            offsets = search.run(max(_NODES, _NODES_PER_BUFFER * packing.count), deadline)
+            if time.perf_counter() > deadline:
+                return
+            if offsets is not None:
+                arena = min(arena, packing.arena(offsets))
+                yield offsets
+
+
+def _searched_orders(packing: Packing, rng: np.random.Generator) -> Iterator[Whole]:
+    """By lifetime, by the busiest section and by size x lifetime, at first just so, then with noise."""
     lifetimes = (packing.ends - packing.starts).astype(float)
-    for restart in range(_RESTARTS):
-        noise = rng.uniform(1 - _NOISE, 1 + _NOISE, packing.count)
-        by_section = restart % 2 == 0
-        weights = noise * (lifetimes if by_section else lifetimes * packing.sizes)
-        tries.append((np.argsort(-weights, kind="stable"), by_section, _NODES_OF_RESTARTS))
-    for order, by_section, node_limit in tries:
-        if time.perf_counter() > deadline:
-            return
-        offsets = TightSearch(packing, target, order, by_section, node_limit, deadline).run()
-        if offsets is not None:
-            yield offsets
+    busiest = busiest_sections(packing)
+    for index in range(_ROUNDS):
+        noise = 0.0 if index == 0 else _NOISES[index % len(_NOISES)]
+        lengths = lifetimes * np.exp(rng.uniform(-noise, noise, packing.count))
+        areas = lifetimes * packing.sizes * np.exp(rng.uniform(-noise, noise, packing.count))
+        yield np.lexsort((-areas, -lengths, -busiest))
+        yield np.lexsort((-areas, -lengths))
+        yield np.lexsort((-areas, -busiest))
+        yield np.lexsort((-areas,))
 
 
 def _reorder(packing: Packing, order: Whole, rng: np.random.Generator) -> Iterator[Whole]:
