@@ -206,6 +206,27 @@ def test_depth_first_search_finds_every_perfect_packing(count: int, seed: int, t
     require_apart(packing, offsets, CAPACITY)
 
 
+def test_a_search_without_patience_ends_at_its_first_dead_end() -> None:
+    packing, _ = pack(cut_rectangle(14, 3), 1)
+    searches = [CanonicalSearch(packing, CAPACITY, np.arange(14), tightest) for tightest in (False, True)]
+    found = [search.run(10**6, FOREVER, patience=0) is not None for search in searches]
+    assert all(search.run(10**6, FOREVER) is not None for search in searches) and not all(found)
+
+
+def test_heuristics_go_on_beside_cp_sat() -> None:
+    """Whoever is first ends the other; what CP-SAT has proven by then is kept."""
+    for seed in range(5):
+        buffers = random_buffers(seed, 9)
+        found = place(buffers, exact=True, time_limit=20.0, workers=2)
+        assert found.arena_bytes == smallest_arena_by_trial(buffers)
+    crowded = cut_rectangle(250, 1)
+    began = time.perf_counter()
+    found = place(crowded, exact=True, time_limit=4.0, workers=2)
+    assert time.perf_counter() - began < 8.0
+    check_layout(found)
+    assert found.arena_bytes >= CAPACITY
+
+
 @pytest.mark.parametrize("tightest", [False, True])
 def test_depth_first_search_lays_no_dead_end_to_what_lies_apart_in_time(tightest: bool) -> None:
     """Of the twelve buffers that come first there are very many layouts: none is tried but one."""

@@ -16,18 +16,19 @@ import numpy as np
 from hcb_opt.errors import InvalidInput
 from hcb_opt.graph import Graph
 from hcb_opt.layout.address_map import DEFAULT_ALIGNMENT_BYTES, Layout
-from hcb_opt.layout.exact import MOST_BUFFERS, smallest_arena
+from hcb_opt.layout.exact import MOST_BUFFERS, Settled, smallest_arena
 from hcb_opt.layout.in_place import joined, takeovers
 from hcb_opt.layout.instances import Buffer, value_instances
-from hcb_opt.layout.packing import Whole, pack
-from hcb_opt.layout.search import find_offsets
+from hcb_opt.layout.packing import Packing, Whole, pack
+from hcb_opt.layout.search import HeuristicSearch
 from hcb_opt.replay import replay
 from hcb_opt.schedule import Schedule
 
 __all__ = ["Buffer", "Layout", "layout", "place"]
 
-_HEURISTIC_SHARE, _EXACT_SHARE = 0.2, 0.3
-"""Of the time limit, where the exact model follows; what is left after it goes to heuristics with another seed."""
+_ALONE_SHARE = 0.2
+"""Of the time limit, for heuristics alone; then they go on beside the exact model."""
+_PAUSE_SECONDS = 0.05
 
 
 def layout(
@@ -62,13 +63,14 @@ def layout(
     time_limit : float
         Seconds; most layouts need a fraction of one.
     seed : int
-        Of random choices; the same answer for the same seed, unless time runs out.
+        Of random choices; the same answer for the same seed, unless time runs out or
+        CP-SAT takes part.
     exact : bool
-        Go on with CP-SAT, in a process of its own, where heuristics leave a gap and
+        Go on with CP-SAT beside, in a process of its own, where heuristics leave a gap and
         there are at most `hcb_opt.layout.exact.MOST_BUFFERS` buffers. Without it no
         solver needs to be installed.
     workers : int
-        Threads of CP-SAT.
+        Of which one goes on with heuristics, and the others, at least one, are CP-SAT's.
 
     Returns
     -------
@@ -146,19 +148,12 @@ def place(
     exact = exact and packing.count <= MOST_BUFFERS
     offsets, found_by, lower_bound = np.zeros(0, dtype=np.int64), "nothing to place", 0
     if packing.count:
-        limit = time_limit * (_HEURISTIC_SHARE if exact else 1.0)
-        offsets, found_by = find_offsets(packing, target, seed, began + limit)
-        lower_bound = packing.lower_bound
-    if exact and packing.arena(offsets) > target:
-        most = packing.arena(offsets) - 1
-        answer = smallest_arena(packing, lower_bound, target, most, time_limit * _EXACT_SHARE, seed, workers)
-        lower_bound = answer.lower_bound
-        if answer.offsets is not None:
-            offsets, found_by = answer.offsets, "CP-SAT"
-        if packing.arena(offsets) > max(target, lower_bound):
-            again, again_by = find_offsets(packing, max(target, lower_bound), seed + 1, began + time_limit)
-            if packing.arena(again) < packing.arena(offsets):
-                offsets, found_by = again, again_by
+        end = began + time_limit
+        search = HeuristicSearch(packing, target, seed, end)
+        search.run(began + time_limit * (_ALONE_SHARE if exact else 1.0))
+        offsets, found_by, lower_bound = search.offsets, search.found_by, packing.lower_bound
+        if exact and not search.reached:
+            offsets, found_by, lower_bound = _with_exact(packing, target, search, end, seed, workers)
     return Layout(
         buffers=tuple(buffers),
         offsets=_all_offsets(len(buffers), chosen, offsets, alignment_bytes),
@@ -170,6 +165,30 @@ def place(
         found_by=found_by,
         seconds=time.perf_counter() - began,
     )
+
+
+def _with_exact(
+    packing: Packing, target: int, search: HeuristicSearch, end: float, seed: int, workers: int
+) -> tuple[Whole, str, int]:
+    """The best of the heuristics and the exact model, side by side; who found it; and the bound that is proven."""
+
+    def go_on() -> None:
+        search.step()
+        if search.reached:
+            raise Settled
+        if search.exhausted:
+            time.sleep(_PAUSE_SECONDS)
+
+    seconds = max(_PAUSE_SECONDS, end - time.perf_counter())
+    most, beside = search.arena - 1, max(1, workers - 1)
+    lower_bound = packing.lower_bound
+    try:
+        answer = smallest_arena(packing, lower_bound, target, most, seconds, seed, beside, go_on)
+    except Settled:
+        return search.offsets, search.found_by, lower_bound
+    if answer.offsets is not None and packing.arena(answer.offsets) < search.arena:
+        return answer.offsets, "CP-SAT", answer.lower_bound
+    return search.offsets, search.found_by, answer.lower_bound
 
 
 def _all_offsets(count: int, chosen: Whole, offsets: Whole, alignment_bytes: int) -> tuple[int, ...]:

@@ -86,7 +86,7 @@ class CanonicalSearch:
         self._crossing = (held & (self._ends > sections + 1)).sum(axis=1)
         self._profile = packing.profile
 
-    def run(self, node_limit: int, deadline: float) -> Whole | None:
+    def run(self, node_limit: int, deadline: float, patience: int | None = None) -> Whole | None:
         """Look for a layout.
 
         Parameters
@@ -95,6 +95,8 @@ class CanonicalSearch:
             How often a buffer is placed.
         deadline : float
             As `time.perf_counter` counts.
+        patience : int, optional
+            How many of them in a row may place no more buffers than were placed at once before.
 
         Returns
         -------
@@ -107,11 +109,16 @@ class CanonicalSearch:
         windows = self._pieces(self._crossing, self._profile, 0, sections, -1)
         node: _Node | None = _Node(np.zeros_like(placed), self._profile, room, self._crossing, windows)
         path: list[tuple[_Node, int]] = []
-        for _ in range(node_limit):
+        furthest, since = 0, 0
+        for index in range(node_limit):
             if node is None or time.perf_counter() > deadline:
                 return None
             buffer = self._next(node)
             path.append((node, buffer))
+            if len(path) > furthest:
+                furthest, since = len(path), index
+            elif patience is not None and index - since > patience:
+                return None
             placed[buffer] = node.lowest[buffer]
             node = self._placed(node, buffer, len(path) - 1)
             if node is not None and not node.windows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
@@ -74,8 +74,19 @@ class ExactAnswer:
     lower_bound: int
 
 
+class Settled(Exception):
+    """Raised by what is called meanwhile: there is a layout that is good enough."""
+
+
 def smallest_arena(
-    packing: Packing, lower_bound: int, target: int, most: int, seconds: float, seed: int = 0, workers: int = 1
+    packing: Packing,
+    lower_bound: int,
+    target: int,
+    most: int,
+    seconds: float,
+    seed: int = 0,
+    workers: int = 1,
+    meanwhile: Callable[[], None] | None = None,
 ) -> ExactAnswer:
     """Look for the smallest arena in a solver's process.
 
@@ -94,15 +105,22 @@ def smallest_arena(
         The arena may have at most this size.
     seconds : float
     seed, workers : int
+    meanwhile : callable, optional
+        Called again and again while the process is busy; may raise `Settled`.
 
     Returns
     -------
     ExactAnswer
+
+    Raises
+    ------
+    Settled
+        By what is called meanwhile; the process is ended.
     """
     unit = gcd(*packing.sizes.tolist())
     least, wanted, most = -(-lower_bound // unit), target // unit, most // unit
     deadline = time.perf_counter() + seconds
-    first = _solve(packing, unit, (wanted, wanted), seconds / 2, seed, workers)
+    first = _solve(packing, unit, (wanted, wanted), seconds / 2, seed, workers, meanwhile)
     if first.values is not None:
         return ExactAnswer(_offsets(first, unit), lower_bound)
     if first.infeasible:
@@ -110,7 +128,7 @@ def smallest_arena(
     left = deadline - time.perf_counter()
     if least > most or left <= 0:
         return ExactAnswer(None, least * unit)
-    second = _solve(packing, unit, (least, most), left, seed, workers)
+    second = _solve(packing, unit, (least, most), left, seed, workers, meanwhile)
     if second.infeasible:
         return ExactAnswer(None, (most + 1) * unit)
     if second.bound is not None:
@@ -118,14 +136,22 @@ def smallest_arena(
     return ExactAnswer(_offsets(second, unit), least * unit)
 
 
-def _solve(packing: Packing, unit: int, between: tuple[int, int], seconds: float, seed: int, workers: int) -> Report:
+def _solve(
+    packing: Packing,
+    unit: int,
+    between: tuple[int, int],
+    seconds: float,
+    seed: int,
+    workers: int,
+    meanwhile: Callable[[], None] | None,
+) -> Report:
     """One solve, with the arena between two sizes in units."""
     programme = SmallestArena(
         tuple((packing.sizes // unit).tolist()),
         tuple(tuple(held.nonzero()[0].tolist()) for held in packing.densest_sections),
         *between,
     )
-    return cpsat().solve(Search(programme, seconds=seconds, seed=seed, workers=workers))
+    return cpsat().solve(Search(programme, seconds=seconds, seed=seed, workers=workers), meanwhile=meanwhile)
 
 
 def _offsets(report: Report, unit: int) -> Whole | None:
