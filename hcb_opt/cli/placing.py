@@ -37,7 +37,8 @@ def add_commands(commands: Commands) -> None:
     layout.add_argument("--capacity", metavar="SIZE", help="an arena of this size is small enough (bytes, or 8GiB)")
     layout.add_argument("--alignment", type=int, metavar="BYTES", help="of every address (default: 256; of a CSV's, 1)")
     layout.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="default: 60")
-    layout.add_argument("--workers", type=int, default=2, metavar="N", help="threads of CP-SAT (default: 2)")
+    workers_help = "threads: one for heuristics, the others, at least one, for CP-SAT (default: 2)"
+    layout.add_argument("--workers", type=int, default=2, metavar="N", help=workers_help)
     layout.add_argument("--seed", type=int, default=0, metavar="N", help="of any random choice (default: 0)")
     layout.add_argument(
         "--exact",
