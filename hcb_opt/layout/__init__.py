@@ -186,8 +186,12 @@ def _with_exact(
         answer = smallest_arena(packing, lower_bound, target, most, seconds, seed, beside, go_on)
     except Settled:
         return search.offsets, search.found_by, lower_bound
-    if answer.offsets is not None and packing.arena(answer.offsets) < search.arena:
-        return answer.offsets, "CP-SAT", answer.lower_bound
+    exact = answer.offsets
+    best = search.arena if exact is None else min(search.arena, packing.arena(exact))
+    if best > answer.lower_bound:
+        search.run(end)  # the process ended before its time
+    if exact is not None and packing.arena(exact) < search.arena:
+        return exact, "CP-SAT", answer.lower_bound
     return search.offsets, search.found_by, answer.lower_bound
 
 
