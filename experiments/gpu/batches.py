@@ -193,7 +193,7 @@ class Search:
 
 
 def _let_blocks_grow(device: str) -> bool:
-    """Let blocks of CUDA's caching allocator grow in place, if the driver can: else gaps take a third of the memory."""
+    """Let blocks of CUDA's caching allocator grow in place, if the driver can: gaps between them are lost otherwise."""
     if device == "cpu":
         return False
     torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
