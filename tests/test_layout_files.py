@@ -59,7 +59,7 @@ def test_offsets_are_written_in_the_form_that_is_read(tmp_path: Path) -> None:
     [
         ("", "line 1: there is no column 'id'; write a first line id,lower,upper,size"),
         ("id,lower,size\n", "line 1: there is no column 'upper'"),
-        ("id,lower,upper,size\na,0,1\n", "line 2, size: None is not a whole number >= 0"),
+        ("id,lower,upper,size\na,0,1\n", "line 2: the line ends too early; give id, lower, upper, size"),
         ("id,lower,upper,size\na,0,1,4\nb,0,1,-4\n", "line 3, size: '-4' is not a whole number >= 0"),
         ("id,lower,upper,size\na,0.5,1,4\n", "line 2, lower: '0.5' is not a whole number >= 0"),
         ("id,lower,upper,size\na,7,7,4\n", "line 2: lower 7 is not below upper 7"),
@@ -161,7 +161,8 @@ def test_command_on_an_instance(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["instance.csv", "schedule.json"], "SCHEDULE: a CSV file has no schedule"),
         (["instance.csv", "--capacity", "0.5"], "--capacity 0.5: not a size"),
         (["instance.csv", "--alignment", "0"], "alignment 0: not above zero"),
-        (["instance.csv", "-o", "map.txt"], "map.txt: unknown kind of file; use one of .png, .pdf, .svg, .csv"),
+        (["instance.csv", "-o", "map.txt"], "-o 'map.txt': unknown kind of file; use one of .png, .pdf, .svg, .csv"),
+        (["instance.csv", "-o", ""], "-o '': unknown kind of file"),
     ],
 )
 def test_bad_arguments_are_named(

@@ -57,9 +57,10 @@ def _layout(arguments: argparse.Namespace) -> int:
     from hcb_opt.layout.csv_format import write_offsets
     from hcb_opt.layout.plot import save_address_map
 
-    if arguments.output:
+    if arguments.output is not None:
         if Path(arguments.output).suffix not in (*_PICTURES, ".csv"):
-            raise InvalidInput(arguments.output, "unknown kind of file", f"use one of {', '.join(_PICTURES)}, .csv")
+            where = f"-o '{arguments.output}'"
+            raise InvalidInput(where, "unknown kind of file", f"use one of {', '.join(_PICTURES)}, .csv")
         require_writable(arguments.output)
     capacity = None if arguments.capacity is None else _capacity_bytes(arguments.capacity)
     name, placed, peak = _placed(arguments, capacity)

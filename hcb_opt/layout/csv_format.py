@@ -67,11 +67,13 @@ def write_offsets(layout: Layout, path: str | Path) -> None:
             writer.writerow((buffer.name, buffer.start, end, buffer.size_bytes, offset))
 
 
-def _buffer(row: dict[str, str], where: str) -> Buffer:
+def _buffer(row: dict[str, str | None], where: str) -> Buffer:
+    if any(row[column] is None for column in COLUMNS):
+        raise InvalidInput(where, "the line ends too early", f"give {', '.join(COLUMNS)}")
     start, end, size_bytes = (_whole(row[column], f"{where}, {column}") for column in COLUMNS[1:])
     if start >= end:
         raise InvalidInput(where, f"lower {start} is not below upper {end}", "a buffer is held for one step at least")
-    return Buffer(row["id"], start, end, size_bytes)
+    return Buffer(str(row["id"]), start, end, size_bytes)
 
 
 def _whole(text: str | None, where: str) -> int:
